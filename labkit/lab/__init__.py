@@ -1,0 +1,1 @@
+"""The bench that lessons stand on: modes, cassettes, charts, widgets and checks."""

@@ -1,0 +1,1 @@
+"""One reliability or cost pattern a module, each a middleware for the official SDK."""

@@ -1,0 +1,1 @@
+"""Reading recorded Messages exchanges, whoever recorded them."""
