@@ -31,8 +31,8 @@ __all__ = [
     "CassetteMiss",
     "CircuitOpen",
     "ContextLimit",
-    "Deadlock",
     "DeadlineExceeded",
+    "Deadlock",
     "LabkitError",
     "Refused",
     "Shed",
@@ -49,7 +49,7 @@ class LabkitError(Exception):
 
 
 class Refused(LabkitError):
-    """We said no and nothing was sent; `retry_after` is in seconds, None when waiting cannot help."""
+    """We said no and nothing was sent; `retry_after` is seconds, None if waiting cannot help."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -1,0 +1,193 @@
+"""One call and one attempt as rows: read off an OpenTelemetry span and off a played reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from labkit.errors import BenchError
+from labkit.pricing import Usage, cost
+
+if TYPE_CHECKING:
+    from labkit.tap import Played
+
+__all__ = ["Attempt", "Call", "attempt_of", "call_of"]
+
+MESSAGES = "anthropic.messages.create"
+FREE = ("anthropic.messages.count_tokens",)
+"""Calls that cost nothing (claude-api.md 7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an SDK method, with all its attempts.
+
+    Token fields are named as in the API's `usage`, None where the call reported none;
+    `latency_s` runs to the last byte, `first_chunk_s` to the first content of a stream;
+    `layers` says what each layer did; `cost_usd` is None where unknown and `cost_note` says why.
+    """
+
+    number: int
+    operation: str
+    model: str | None
+    attempts: int
+    status: int | None
+    error: str | None
+    stop_reason: str | None
+    input_tokens: int | None
+    cache_creation_5m_input_tokens: int | None
+    cache_creation_1h_input_tokens: int | None
+    cache_read_input_tokens: int | None
+    output_tokens: int | None
+    start_s: float
+    latency_s: float
+    first_chunk_s: float | None
+    layers: str
+    cost_usd: Decimal | None
+    cost_note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP exchange within a call; `outcome` is one word of the request timeline's."""
+
+    span_id: int
+    start_s: float
+    end_s: float
+    outcome: str
+    label: str
+    first_content_s: float | None
+
+
+def attempt_of(played: Played) -> Attempt:
+    """Return what the client lived through in one attempt."""
+    outcome, label = _ending(played)
+    content = next((at for at, data in played.reply.chunks if b"_delta" in data), None)
+    return Attempt(
+        span_id=played.span.get_span_context().span_id,
+        start_s=played.began,
+        end_s=played.ended,
+        outcome=outcome,
+        label=label,
+        first_content_s=None if content is None else played.began + content,
+    )
+
+
+def _ending(played: Played) -> tuple[str, str]:
+    status = played.reply.status
+    if played.ending in ("timeout", "reset", "refused"):
+        return "unreachable", played.ending
+    if status == 429:
+        return "rate_limited", "429"
+    if status >= 400:
+        return "error", str(status)
+    if b"event: error\n" in played.reply.body:
+        return "error", "error event"
+    return "ok", str(status)
+
+
+def call_of(
+    span: ReadableSpan, number: int, began: float, ended: float, attempts: Sequence[Attempt]
+) -> Call:
+    """Return the row of a call's finished span; `began` and `ended` are on the ledger's clock."""
+    found: Mapping[str, Any] = span.attributes or {}
+    tokens = _tokens(found)
+    price, note = _price(span.name, found, tokens, _noted(span, "request"))
+    return Call(
+        number=number,
+        operation=span.name.removeprefix("anthropic."),
+        model=found.get("gen_ai.response.model") or found.get("gen_ai.request.model"),
+        attempts=int(found.get("http.request.resend_count", 0)) + 1,
+        status=found.get("http.response.status_code"),
+        error=found.get("error.type"),
+        stop_reason=found.get("anthropic.message.stop_reason"),
+        **tokens,
+        start_s=began,
+        latency_s=ended - began,
+        first_chunk_s=_first_chunk(found, began, attempts),
+        layers=_story(span),
+        cost_usd=price,
+        cost_note=note,
+    )
+
+
+def _tokens(found: Mapping[str, Any]) -> dict[str, int | None]:
+    """Undo the SDK's sum: its input count includes what the prompt cache read and wrote."""
+    total = found.get("gen_ai.usage.input_tokens")
+    read = found.get("gen_ai.usage.cache_read.input_tokens")
+    written = found.get("gen_ai.usage.cache_write.input_tokens")
+    hour = found.get("anthropic.usage.cache_creation.ephemeral_1h_input_tokens")
+    return {
+        "input_tokens": None if total is None else total - (read or 0) - (written or 0),
+        "cache_creation_5m_input_tokens": None if written is None else written - (hour or 0),
+        "cache_creation_1h_input_tokens": None if written is None else hour or 0,
+        "cache_read_input_tokens": read,
+        "output_tokens": found.get("gen_ai.usage.output_tokens"),
+    }
+
+
+def _price(
+    name: str,
+    found: Mapping[str, Any],
+    tokens: Mapping[str, int | None],
+    request: Mapping[str, Any],
+) -> tuple[Decimal | None, str]:
+    if name in FREE:
+        return Decimal(0), "free"
+    if name != MESSAGES:
+        return None, "not a Messages call"
+    if tokens["input_tokens"] is None or tokens["output_tokens"] is None:
+        return None, "the call reported no usage, or not all of it"
+    if "anthropic.usage.compaction.input_tokens" in found:
+        return None, "the span does not say how compaction's tokens divide"
+    usage = Usage(
+        input_tokens=tokens["input_tokens"],
+        output_tokens=tokens["output_tokens"],
+        cache_creation_5m=tokens["cache_creation_5m_input_tokens"] or 0,
+        cache_creation_1h=tokens["cache_creation_1h_input_tokens"] or 0,
+        cache_read_input_tokens=tokens["cache_read_input_tokens"] or 0,
+        service_tier=found.get("anthropic.response.service_tier"),
+        speed=request.get("speed"),
+        inference_geo=request.get("inference_geo"),
+    )
+    try:
+        model = found.get("gen_ai.response.model") or found.get("gen_ai.request.model")
+        return cost(str(model), usage), ""
+    except BenchError as error:
+        return None, str(error)
+
+
+def _first_chunk(
+    found: Mapping[str, Any], began: float, attempts: Sequence[Attempt]
+) -> float | None:
+    """Prefer the transport's time: the SDK measures with the machine's clock, not a virtual one."""
+    if attempts:
+        last = attempts[-1].first_content_s
+        return None if last is None else last - began
+    seconds: float | None = found.get("gen_ai.response.time_to_first_chunk")
+    return seconds
+
+
+def _noted(span: ReadableSpan, name: str) -> Mapping[str, Any]:
+    for event in span.events:
+        if event.name == f"labkit.{name}":
+            return event.attributes or {}
+    return {}
+
+
+def _story(span: ReadableSpan) -> str:
+    """Put what the layers noted into one line, in order."""
+    parts = []
+    for event in span.events:
+        if event.name.startswith("labkit.") and event.name != "labkit.request":
+            facts = (event.attributes or {}).items()
+            told = ", ".join(
+                f"{key}={value:.2f}" if isinstance(value, float) else f"{key}={value}"
+                for key, value in facts
+            )
+            parts.append(f"{event.name.removeprefix('labkit.')}({told})")
+    return "; ".join(parts)

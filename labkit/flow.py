@@ -1,0 +1,85 @@
+"""A pattern as a flow: a generator that asks the world for things and is sent the answers.
+
+A flow imports no clock, no socket and no event loop.  It yields effects:
+
+    outcome = yield Send(request)     pass the request on, be sent what came of it
+    yield Sleep(seconds)              wait
+    now = yield Now()                 be sent the time, in seconds
+    yield Note("retry", attempt=2)    leave a trace: a span event, or a row in a simulation
+
+and it returns the outcome that its caller shall see.  Because it only asks, the same flow
+runs under the sync SDK, under the async SDK and in a simulation: see `labkit.drivers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from labkit.outcome import Outcome
+
+__all__ = ["Effect", "Flow", "Note", "Now", "Outcome", "Request", "Send", "Sleep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as a layer sees it.
+
+    `body` is the JSON body (never change it in place), `deadline` the point in time, on the
+    driver's clock, at which the caller's patience ends (None: never), and `timeout` the
+    seconds one attempt may take (None: as the client is set up).
+    """
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+    path: str = "/v1/messages"
+    method: str = "POST"
+    stream: bool = False
+    deadline: float | None = None
+    timeout: float | None = None
+    sdk_retries: int = 0
+    """Retries the SDK itself has already made: above 0 there are two owners of retries."""
+
+    @property
+    def model(self) -> str | None:
+        """The model asked for, None where the endpoint has none."""
+        model = self.body.get("model")
+        return model if isinstance(model, str) else None
+
+    def within(self, deadline: float) -> Request:
+        """Return the request with the earlier of its own deadline and this one."""
+        earlier = deadline if self.deadline is None else min(deadline, self.deadline)
+        return self if earlier == self.deadline else replace(self, deadline=earlier)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Pass the request on to the next layer; the flow is sent its `Outcome`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Ask for the time; the flow is sent a float of seconds."""
+
+
+class Note:
+    """Leave a trace of what the layer did, with plain values as attributes."""
+
+    __slots__ = ("attributes", "name")
+
+    def __init__(self, name: str, /, **attributes: str | int | float | bool) -> None:
+        self.name = name
+        self.attributes = attributes
+
+
+Effect: TypeAlias = Send | Sleep | Now | Note
+Flow: TypeAlias = Generator[Effect, Any, Outcome]

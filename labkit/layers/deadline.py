@@ -1,0 +1,45 @@
+"""A deadline for the whole call: a point in time that every attempt, wait and queue looks at.
+
+A timeout is a length of time for one attempt, and the SDK's is even less: the longest silence
+between two bytes.  Two retries of a 600-second timeout can keep a caller waiting for half an
+hour.  A deadline answers the only question a caller has: when will I know?
+"""
+
+from __future__ import annotations
+
+from labkit.drivers import Layer
+from labkit.errors import DeadlineExceeded
+from labkit.flow import Flow, Now, Outcome, Request, Send
+
+__all__ = ["Deadline"]
+
+
+class Deadline(Layer):
+    """End the whole call `seconds` after it began, whatever the layers inside are doing.
+
+    Place it outside of `Retry`.  Layers inside see the deadline on the request: they start
+    nothing that could not end in time, and the SDK's timeouts are shortened to what is left.
+    Under `AsyncAnthropic` whatever is under way at the deadline is cancelled.  Under `Anthropic`
+    the attempt's own timeouts are what ends it.  The caller gets `labkit.errors.DeadlineExceeded`
+    with the last failure as its cause.  Raises ValueError unless `seconds` is positive.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        if not seconds > 0:
+            raise ValueError(f"A deadline must be a positive number of seconds, not {seconds}.")
+        self.seconds = seconds
+
+    def flow(self, request: Request) -> Flow:
+        """Send the request on with the deadline attached."""
+        limited = request.within((yield Now()) + self.seconds)
+        outcome: Outcome = yield Send(limited)
+        if outcome.ok or isinstance(outcome.error, DeadlineExceeded):
+            return outcome
+        if limited.deadline is not None and (yield Now()) >= limited.deadline:
+            late = DeadlineExceeded(
+                f"No answer within {self.seconds:g} s; "
+                f"the last attempt ended with {outcome.reason}."
+            )
+            late.__cause__ = outcome.error
+            return Outcome(error=late)
+        return outcome

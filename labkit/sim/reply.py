@@ -1,0 +1,50 @@
+"""What a server does with one request, as a value: status, headers, bytes with their times, ending.
+
+The simulated API answers with a `Reply`, a cassette stores one, and a transport plays it back
+on a clock.  So a stream that stalls or breaks looks the same whether simulated or recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+__all__ = ["ENDINGS", "Reply"]
+
+ENDINGS = ("complete", "reset", "silence", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply.
+
+    `chunks` are (seconds since the request arrived, bytes) in order; the response head goes
+    out with the first one.  `ending` says what happens after the last: "complete" (a proper
+    end), "reset" (the connection breaks), "silence" (nothing more, ever), or "refused" (there
+    was no connection at all; status is 0 then).
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunks: tuple[tuple[float, bytes], ...] = ()
+    ending: str = "complete"
+
+    @property
+    def body(self) -> bytes:
+        """All bytes in one piece."""
+        return b"".join(data for _, data in self.chunks)
+
+    @property
+    def first_byte_s(self) -> float:
+        """Seconds until the response head arrives."""
+        return self.chunks[0][0] if self.chunks else 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds until the last byte, or until the connection fails."""
+        return self.chunks[-1][0] if self.chunks else 0.0
+
+    def slowed(self, factor: float) -> Reply:
+        """Return the reply with every time multiplied by `factor`."""
+        slow = tuple((at * factor, data) for at, data in self.chunks)
+        return replace(self, chunks=slow)
