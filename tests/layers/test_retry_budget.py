@@ -113,6 +113,16 @@ def test_statistics_tell_the_window() -> None:
     assert budget.statistics(60.0) == RetryBudgetStatistics(0, 0, 0, 0)
 
 
+def test_an_overdrawn_budget_has_nothing_left_rather_than_a_debt() -> None:
+    """The call has left the window while the retry it allowed is still in it."""
+    budget = RetryBudget(1.0, floor=0)
+    budget.record_call(0.0)
+    assert budget.try_spend(9.0)
+    assert budget.statistics(12.0) == RetryBudgetStatistics(
+        calls=0, granted=1, refused=0, balance=0
+    )
+
+
 @lasting
 @given(actions, ratios, floors, slicings)
 def test_grants_never_exceed_the_allowance_of_the_exact_window(
