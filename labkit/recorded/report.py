@@ -1,0 +1,67 @@
+"""The command behind `labkit ledger`: a table for people, CSV or JSON for programs.
+
+The JSON is a list of calls; costs are written as exact numbers, not as strings.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from csv import writer
+from decimal import Decimal
+from io import StringIO
+from json import dumps
+from pathlib import Path
+
+from labkit.errors import UserError
+from labkit.recorded.call import COLUMNS, RecordedCall
+from labkit.recorded.reader import read
+from labkit.recorded.table import plain, show
+
+__all__ = ["as_csv", "as_json", "ledger"]
+
+
+def ledger(paths: Sequence[Path], *, csv: bool = False, json: bool = False) -> int:
+    """Print what recorded calls used and cost; remarks about files go to standard error.
+
+    Returns the exit code: 2 if a file could not be read or none held a call, else 0.  Raises
+    `UserError` when asked for both CSV and JSON, or for no file at all.
+    """
+    if csv and json:
+        raise UserError("CSV and JSON were both asked for; choose one of them.")
+    if not paths:
+        raise UserError("No file was named; name recordings or folders that hold some.")
+    reading = read(paths)
+    for remark in reading.remarks:
+        print(f"{remark.file}: {remark.sentence}", file=sys.stderr)
+    if json:
+        print(as_json(reading.calls))
+    elif csv:
+        print(as_csv(reading.calls), end="")
+    elif reading.calls:
+        show(reading.calls)
+    return reading.exit_code
+
+
+def as_json(calls: Iterable[RecordedCall]) -> str:
+    """Write calls as a JSON list of objects; what is None is null."""
+    rows = [
+        "{" + ", ".join(f'"{name}": {_number(getattr(call, name))}' for name in COLUMNS) + "}"
+        for call in calls
+    ]
+    return "[\n" + ",\n".join(rows) + "\n]" if rows else "[]"
+
+
+def as_csv(calls: Iterable[RecordedCall]) -> str:
+    """Write calls as CSV with a header line; what is None is an empty cell."""
+    page = StringIO(newline="")
+    sheet = writer(page, lineterminator="\n")
+    sheet.writerow(COLUMNS)
+    for call in calls:
+        cells = (getattr(call, name) for name in COLUMNS)
+        sheet.writerow(plain(cell) if isinstance(cell, Decimal) else cell for cell in cells)
+    return page.getvalue()
+
+
+def _number(value: object) -> str:
+    return plain(value) if isinstance(value, Decimal) else dumps(value)
