@@ -1,1 +1,65 @@
-"""labkit: patterns for running the Claude API at scale, and the laboratory to study them in."""
+"""labkit: patterns for running the Claude API at scale, and the laboratory to study them in.
+
+The names a lesson imports are here; each is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
+    from labkit.drivers import Layer
+    from labkit.lab.session import Lab
+    from labkit.lab.widgets import Slider, playground, predict
+    from labkit.layers.deadline import Deadline
+    from labkit.layers.retry import Retry
+    from labkit.layers.retry_budget import RetryBudget
+    from labkit.ledger import Ledger
+    from labkit.sim.faults import Fault
+
+HOMES = {
+    "Deadline": "labkit.layers.deadline",
+    "Fault": "labkit.sim.faults",
+    "Lab": "labkit.lab.session",
+    "Layer": "labkit.drivers",
+    "Ledger": "labkit.ledger",
+    "Note": "labkit.flow",
+    "Now": "labkit.flow",
+    "Outcome": "labkit.flow",
+    "Request": "labkit.flow",
+    "Retry": "labkit.layers.retry",
+    "RetryBudget": "labkit.layers.retry_budget",
+    "Send": "labkit.flow",
+    "Sleep": "labkit.flow",
+    "Slider": "labkit.lab.widgets",
+    "playground": "labkit.lab.widgets",
+    "predict": "labkit.lab.widgets",
+}
+
+__all__ = [
+    "Deadline",
+    "Fault",
+    "Lab",
+    "Layer",
+    "Ledger",
+    "Note",
+    "Now",
+    "Outcome",
+    "Request",
+    "Retry",
+    "RetryBudget",
+    "Send",
+    "Sleep",
+    "Slider",
+    "playground",
+    "predict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module; `import labkit` itself loads nothing heavy."""
+    if name not in HOMES:
+        raise AttributeError(f"labkit has no {name!r}; it has {', '.join(__all__)}.")
+    return getattr(import_module(HOMES[name]), name)

@@ -79,6 +79,10 @@ class DeadlineExceeded(LabkitError):
 class BenchError(LabkitError):
     """The bench is wrong: never transient, never retried, never answered by a fallback."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Show a notebook's reader the message alone (IPython asks for this)."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class CassetteMiss(BenchError):
     """Replay was asked for something the cassette does not hold."""

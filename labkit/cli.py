@@ -1,0 +1,94 @@
+"""The command line: `labkit lab`, `check`, `record`, `doctor`, `ledger` and `exercise`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.errors import LabkitError, UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="labkit",
+    help="A course and laboratory for running the Claude API at scale.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+Notebooks = Annotated[
+    list[str] | None,
+    typer.Argument(help="Notebooks by path, number or name; all of them if none is given."),
+]
+
+
+def main() -> None:
+    """Run the command line; what labkit itself has to say is one message and exit code 2."""
+    try:
+        app()
+    except LabkitError as error:
+        typer.echo(f"labkit: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command(context_settings=PASS_ON)
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab at the start notebook; further options go to JupyterLab."""
+    from labkit.lab.launch import launch
+
+    raise typer.Exit(launch(context.args))
+
+
+@app.command()
+def check(
+    notebooks: Notebooks = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Run them and store the new outputs instead.")
+    ] = False,
+) -> None:
+    """Run notebooks in replay and compare every output with the stored one."""
+    from labkit.lab.checking import check_all
+
+    raise typer.Exit(check_all(notebooks or [], update=update))
+
+
+@app.command()
+def record(
+    notebooks: Notebooks = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Record from the real API: needs a key and a budget.")
+    ] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Dollars that recording may spend at most.")
+    ] = None,
+) -> None:
+    """Make the cassettes of notebooks anew, from the simulator or from the real API."""
+    from labkit.lab.checking import record_all
+
+    if live and budget is None:
+        raise UserError("Recording from the real API costs money: add --budget with the dollars.")
+    raise typer.Exit(record_all(notebooks or [], live=live, budget=budget))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is wrong with this installation, and the one command that repairs it."""
+    from labkit.lab.doctor import report
+
+    raise typer.Exit(report())
+
+
+@app.command()
+def ledger(
+    files: Annotated[list[Path], typer.Argument(help="Recorded exchanges: cassettes, JSON, SSE.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Write comma-separated values.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON list of calls.")] = False,
+) -> None:
+    """Show tokens, latency and cost of recorded API exchanges, with totals."""
+    from labkit.recorded.report import ledger as show
+
+    raise typer.Exit(show(files, csv=csv, json=json))

@@ -1,0 +1,65 @@
+"""Check, update or record several notebooks, showing how far it has got."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from labkit.errors import UserError
+from labkit.lab.notebooks import differences, find, record, update
+
+__all__ = ["check_all", "record_all"]
+
+MOST_LINES = 60
+
+
+def check_all(names: Sequence[str], *, update: bool) -> int:
+    """Check (or update) the notebooks named; return 0 if all is well, 1 if an output differs."""
+    return _each(names, "updating" if update else "checking", _refresh if update else differences)
+
+
+def record_all(names: Sequence[str], *, live: bool, budget: str | None) -> int:
+    """Record the notebooks named; return 0, or 1 if one of them made no recording."""
+    return _each(names, "recording", lambda path: _tape(path, live, budget))
+
+
+def _refresh(path: Path) -> str:
+    update(path)
+    return ""
+
+
+def _tape(path: Path, live: bool, budget: str | None) -> str:
+    record(path, live=live, budget=budget)
+    return ""
+
+
+def _each(names: Sequence[str], doing: str, work: Callable[[Path], str]) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    paths = find(names)
+    if not paths:
+        raise UserError("There are no notebooks here.")
+    console = Console(highlight=False)
+    failed = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(doing, total=len(paths))
+        for path in paths:
+            name = path.stem if path.stem != "exercise" else f"exercise {path.parent.name}"
+            progress.update(task, description=f"{doing} {name}")
+            began = time.monotonic()
+            try:
+                trouble = work(path)
+            except UserError as error:
+                trouble = str(error)
+            verdict = "[red]failed[/]" if trouble else "[green]ok[/]"
+            progress.console.print(f"{verdict}  {name}  {time.monotonic() - began:.1f} s")
+            if trouble:
+                failed += 1
+                last_lines = "\n".join(trouble.splitlines()[-MOST_LINES:])
+                progress.console.print(last_lines, markup=False)
+            progress.advance(task)
+    console.print(f"{len(paths) - failed} of {len(paths)} notebooks: ok")
+    return 1 if failed else 0

@@ -1,0 +1,177 @@
+"""Notebooks as documents under test: run them, tidy what they store, compare it strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import UserError
+from labkit.lab.atomic import write_atomically
+from labkit.lab.places import project_root
+
+__all__ = ["differences", "find", "fingerprint", "record", "unattended", "update"]
+
+CELL_TIMEOUT_S = 120
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def find(names: Sequence[str | Path] = ()) -> list[Path]:
+    """Return the notebooks named by path, number or name; all lessons and exercises if none is.
+
+    Raises `UserError` for a name that fits nothing.
+    """
+    root = project_root()
+    known = sorted([*root.glob("notebooks/*.ipynb"), *root.glob("exercises/*/exercise.ipynb")])
+    if not names:
+        return known
+    found = []
+    for name in names:
+        path = Path(name)
+        fitting = [each for each in known if each.stem.startswith(str(name))]
+        if path.suffix == ".ipynb" and path.is_file():
+            found.append(path.resolve())
+        elif fitting:
+            found += fitting
+        else:
+            there = ", ".join(each.stem for each in known if each.parent.name == "notebooks")
+            raise UserError(f"There is no notebook {str(name)!r}. The lessons are: {there}.")
+    return found
+
+
+def unattended(**extra: str) -> dict[str, str]:
+    """Return an environment in which every run of a notebook is the same: replay, no key."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANTHROPIC_", "LABKIT_"))
+    }
+    return {
+        **kept,
+        "LABKIT_MODE": "replay",
+        "LABKIT_UNATTENDED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **extra,
+    }
+
+
+def differences(path: Path) -> str:
+    """Run a notebook and compare every output with the stored one; return what differs, or "".
+
+    This is nbval in its strict form, in a process of its own.
+    """
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--no-header", "--color=no"]
+    plain = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:warnings"]
+    result = subprocess.run(  # noqa: S603
+        [*command, *plain, f"--rootdir={path.parent}", str(path)],
+        env=unattended(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if result.returncode == 0 else result.stdout.strip() or result.stderr.strip()
+
+
+def update(path: Path) -> None:
+    """Run a notebook in replay and store its outputs, tidied, in place of the old ones."""
+    import nbformat
+
+    notebook = _execute(path, unattended())
+    _tidy(notebook)
+    notebook.metadata["labkit"] = {"fingerprint": fingerprint(notebook, path)}
+    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    write_atomically(path, text.rstrip("\n") + "\n")
+
+
+def record(path: Path, *, live: bool = False, budget: str | None = None) -> list[Path]:
+    """Run a notebook in record mode and replace its cassettes once all of it has worked.
+
+    Until then everything is written to a folder beside them, so a run that fails or is killed
+    leaves the old cassettes whole.  Returns the new files.
+    """
+    cassettes = project_root() / "cassettes"
+    staging = Path(tempfile.mkdtemp(dir=cassettes, prefix=".recording-"))
+    extra = {"LABKIT_MODE": "record", "LABKIT_STAGING": str(staging)}
+    if live:
+        key = os.environ.get("ANTHROPIC_API_KEY", "")
+        extra |= {"LABKIT_RECORD_FROM": "api", "ANTHROPIC_API_KEY": key}
+        extra |= {"LABKIT_BUDGET": budget} if budget else {}
+    try:
+        _execute(path, unattended(**extra))
+        made = sorted(staging.glob("*/*.yaml"))
+        if not made:
+            raise UserError(f"{path.name} made no client with a cassette, so nothing was recorded.")
+        return _put_in_place(made, cassettes)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put_in_place(made: Sequence[Path], cassettes: Path) -> list[Path]:
+    placed = []
+    for file in made:
+        target = cassettes / file.parent.name / file.name
+        target.parent.mkdir(exist_ok=True)
+        placed.append(file.replace(target))
+    for folder in {path.parent for path in placed}:
+        for old in set(folder.glob("*.yaml")) - set(placed):
+            old.unlink()
+    return placed
+
+
+def _execute(path: Path, env: Mapping[str, str]) -> Any:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    try:
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise UserError(f"{path.name} is not a readable notebook ({error}).") from None
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute(env=dict(env))
+    except CellExecutionError as error:
+        raise UserError(f"{path.name} stopped in a cell:\n{error.ename}: {error.evalue}") from None
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise UserError(f"{path.name} did not finish: {error}") from None
+    return notebook
+
+
+def _tidy(notebook: Any) -> None:
+    """Leave nothing in a notebook that another machine, or a second run, would change."""
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    count = 0
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+            if output.output_type == "error":  # frames name the machine's folders
+                output.traceback = [f"{output.ename}: {output.evalue}"]
+
+
+def fingerprint(notebook: Any, path: Path) -> str:
+    """Return a digest of what the stored outputs depend on: the code and the cassettes."""
+    digest = hashlib.sha256()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(cell.source.encode())
+    for cassette in sorted((project_root(path.parent) / "cassettes" / path.stem).glob("*.yaml")):
+        digest.update(cassette.read_bytes())
+    return digest.hexdigest()[:16]
