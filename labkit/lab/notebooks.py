@@ -66,11 +66,11 @@ def differences(path: Path) -> str:
 
     This is nbval in its strict form, in a process of its own.
     """
-    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "--no-header", "--color=no"]
-    plain = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:warnings"]
+    command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval", "-q", "--color=no"]
+    plain = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:warnings", "--no-header"]
     result = subprocess.run(  # noqa: S603
         [*command, *plain, f"--rootdir={path.parent}", str(path)],
-        env=unattended(),
+        env=unattended(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         check=False,
