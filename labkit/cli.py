@@ -10,7 +10,7 @@ import typer
 
 from labkit.errors import LabkitError, UserError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "check", "doctor", "lab", "ledger", "main", "record"]
 
 app = typer.Typer(
     name="labkit",

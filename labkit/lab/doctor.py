@@ -13,7 +13,18 @@ from labkit.errors import CassetteBroken, UserError
 from labkit.lab.notebooks import find, fingerprint
 from labkit.lab.places import project_root
 
-__all__ = ["CHECKS", "Finding", "examine", "report"]
+__all__ = [
+    "CHECKS",
+    "Finding",
+    "cassettes",
+    "examine",
+    "kernel",
+    "notebooks",
+    "packages",
+    "python_version",
+    "report",
+    "stray_key",
+]
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 Finding = tuple[str, str]

@@ -40,7 +40,8 @@ MAY_KNOW = {
 }
 MUST_NOT_KNOW = {"labkit.sim": ("labkit.layers",)}
 KNOWS_LAB = ("labkit.lab", "labkit.cli")
-"""Besides notebooks, exercises and the modules of the command line, `labkit.cli_...`."""
+"""Besides notebooks, exercises, the modules of the command line, `labkit.cli_...`, and the front
+door, which names what a lesson imports and loads it when it is asked for."""
 
 
 def within(name: str, rooms: tuple[str, ...]) -> bool:
@@ -105,7 +106,7 @@ def wrong_arrows(module: Module) -> list[str]:
 
 
 def _knows_lab(name: str) -> bool:
-    return within(name, KNOWS_LAB) or name.startswith("labkit.cli_")
+    return name == "labkit" or within(name, KNOWS_LAB) or name.startswith("labkit.cli_")
 
 
 def excess_lines(module: Module) -> list[str]:
