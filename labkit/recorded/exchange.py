@@ -86,7 +86,7 @@ def _body(half: Mapping[object, object]) -> object:
     """Find the body of a request or response, wherever its recorder puts it."""
     if "parsed_body" in half:
         return half["parsed_body"]
-    body = half.get("body", half.get("content"))
+    body = half.get("body") or half.get("content")
     if not isinstance(body, Mapping):
         return body
     for name in ("string", "base64_string"):
@@ -114,7 +114,7 @@ def _first_mapping(body: object) -> Mapping[str, object]:
 
 
 def _status(response: Mapping[object, object]) -> int | None:
-    status = response.get("status", response.get("status_code"))
+    status = response.get("status") or response.get("status_code")
     if isinstance(status, Mapping):
         status = status.get("code", status.get("status_code"))
     if isinstance(status, str) and status.isdecimal() and len(status) == 3:

@@ -16,7 +16,7 @@ from pathlib import Path
 from labkit.errors import UserError
 from labkit.recorded.call import COLUMNS, RecordedCall
 from labkit.recorded.reader import read
-from labkit.recorded.table import plain, show
+from labkit.recorded.table import as_text, plain
 
 __all__ = ["as_csv", "as_json", "ledger"]
 
@@ -35,12 +35,18 @@ def ledger(paths: Sequence[Path], *, csv: bool = False, json: bool = False) -> i
     for remark in reading.remarks:
         print(f"{remark.file}: {remark.sentence}", file=sys.stderr)
     if json:
-        print(as_json(reading.calls))
+        _write(as_json(reading.calls) + "\n")
     elif csv:
-        print(as_csv(reading.calls), end="")
+        _write(as_csv(reading.calls))
     elif reading.calls:
-        show(reading.calls)
+        _write(as_text(reading.calls))
     return reading.exit_code
+
+
+def _write(text: str) -> None:
+    """Write to the standard output, with a question mark for what its encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
 def as_json(calls: Iterable[RecordedCall]) -> str:

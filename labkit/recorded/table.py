@@ -13,7 +13,7 @@ from labkit.recorded.call import RecordedCall
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["as_table", "plain", "show", "totals"]
+__all__ = ["as_table", "as_text", "plain", "totals"]
 
 WIDE = 150
 """Columns of text where the output is no terminal."""
@@ -29,18 +29,23 @@ TOKENS = {
 }
 
 
-def show(calls: Sequence[RecordedCall]) -> None:
-    """Print the table, the notes its last column points to, and the totals."""
+def as_text(calls: Sequence[RecordedCall]) -> str:
+    """Give the table, the notes its last column points to, and the totals, as wide as fits.
+
+    The text has colours where the standard output is a terminal.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
     notes = {note: number for number, note in enumerate(_notes(calls), 1)}
-    console.print(as_table(calls, notes, narrow=console.width < NARROW))
-    for note, number in notes.items():
-        console.print(f"{number:>3}  {note}", markup=False, soft_wrap=True)
-    console.print(totals(calls), markup=False, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(as_table(calls, notes, narrow=console.width < NARROW))
+        for note, number in notes.items():
+            console.print(f"{number:>3}  {note}", markup=False, soft_wrap=True)
+        console.print(totals(calls), markup=False, soft_wrap=True)
+    return captured.get()
 
 
 def _notes(calls: Sequence[RecordedCall]) -> list[str]:

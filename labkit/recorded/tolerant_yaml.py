@@ -15,6 +15,8 @@ __all__ = ["read_yaml"]
 DEEPEST = 100
 """Levels of nesting accepted; recordings have about ten, and libyaml's loader overflows on many."""
 
+INTEGER = "tag:yaml.org,2002:int"
+LONGEST_NUMBER = 100
 CONSTRUCTOR_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML's own constructors let through for a bad `!!int`, `!!bool` or date."""
 
@@ -53,8 +55,15 @@ def _loader(base: Any) -> Any:
     """Make a safe loader with a reading for every tag."""
     loader: Any = type("Tolerant", (base,), {})
     loader.add_constructor("!binary", base.construct_yaml_binary)
+    loader.add_constructor(INTEGER, _whole_number)
     loader.add_multi_constructor("", _plain)
     return loader
+
+
+def _whole_number(loader: Any, node: Any) -> object:
+    """Read an integer; one too long for Python to print again stays text."""
+    text = loader.construct_scalar(node)
+    return text if len(text) > LONGEST_NUMBER else loader.construct_yaml_int(node)
 
 
 def _plain(loader: Any, _tag: str, node: Any) -> object:
