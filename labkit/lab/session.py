@@ -50,30 +50,38 @@ class Lab:
     `lesson` names the folder of cassettes, such as "05-retry".  `mode` is replay, simulate,
     record or live (default: LABKIT_MODE, else replay).  Live needs ANTHROPIC_API_KEY and a
     `budget` in dollars (or LABKIT_BUDGET); so does record against the real API
-    (LABKIT_RECORD_FROM=api).  `ledger` holds every call, `clock` the time the lesson lives in:
-    virtual unless the real API is involved.  Raises `UserError` for a wrong or incomplete set-up.
+    (LABKIT_RECORD_FROM=api).  `scripted` is for scenes whose failures we order, because nobody
+    can order an outage from the real API: live becomes simulate, and recording simulates.
+    `ledger` holds every call, `clock` the time the lesson lives in: virtual unless the real API
+    is involved.  Raises `UserError` for a wrong or incomplete set-up.
     """
 
     def __init__(
-        self, lesson: str, *, mode: str | None = None, budget: float | None = None
+        self,
+        lesson: str,
+        *,
+        mode: str | None = None,
+        budget: float | None = None,
+        scripted: bool = False,
     ) -> None:
         self.lesson = lesson
-        self.mode = chosen_mode(mode)
+        asked = chosen_mode(mode)
+        taping = asked == "record" and os.environ.get("LABKIT_RECORD_FROM") == "api"
+        real = asked == "live" or taping
+        self.mode = "simulate" if scripted and asked == "live" else asked
+        self.from_api = real and not scripted
         self.folder: Path = cassettes_of(lesson)
         if self.mode == "replay" and not self.folder.is_dir():
             raise UserError(
                 f"There are no cassettes for a lesson called {lesson!r}. "
                 "Look into the folder cassettes for the names there are."
             )
-        self.from_api = self.mode == "live" or (
-            self.mode == "record" and os.environ.get("LABKIT_RECORD_FROM") == "api"
-        )
         self.key = api_key() if self.from_api else NO_KEY
         self.purse = Purse(dollars(budget)) if self.from_api else None
         self.clock: Clock = SystemClock() if self.from_api else VirtualClock()
         self.ledger = Ledger(self.clock)
         self.guard = SocketGuard()
-        if not self.from_api:
+        if not real:
             self.guard.close()
         self._recorders: list[Recorder] = []
         if self.mode == "record":
