@@ -1,0 +1,95 @@
+"""What running a lesson costs, worked out from its recordings at the catalogue's list prices.
+
+The estimate prices what the recorded requests used.  The bound is the live budget to give: every
+recorded request at its worst, rounded up to a whole cent, and live mode refuses to cross it.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from labkit.flow import Request
+from labkit.lab.places import project_root
+from labkit.lab.spending import FREE_PATHS, worst_case
+from labkit.pricing import total
+
+if TYPE_CHECKING:
+    from labkit.lab.session import Lab
+
+__all__ = ["CostCard", "cost_card"]
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class CostCard:
+    """What a lesson takes: `minutes` to read and run, and dollars if it is run live.
+
+    `about` is the price of what the recorded requests used, `never_above` the budget that lets
+    all of them through; both are None for a lesson without recordings.
+    """
+
+    minutes: int
+    about: Decimal | None
+    never_above: Decimal | None
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What the card says, as (label, words)."""
+        live = "known once the lesson is recorded"
+        if self.about is not None and self.never_above is not None:
+            bound = f"{self.never_above:.2f}"
+            live = f"about {_money(self.about)}; with LABKIT_BUDGET={bound} never above ${bound}"
+        return [
+            ("time", f"about {self.minutes} minutes"),
+            ("replay, simulate", "$0"),
+            ("live", live),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{label:<18}{words}" for label, words in self.rows)
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
+            for label, words in self.rows
+        )
+        return f"<table>{lines}</table>"
+
+
+def cost_card(lab: Lab, *, minutes: int) -> CostCard:
+    """Return the card of a lab's lesson, from the cassettes that are in the project now."""
+    folder = project_root() / "cassettes" / lab.lesson
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        return CostCard(minutes, None, None)
+    from labkit.recorded import read
+
+    used = total(call.cost_usd for call in read(paths).calls if call.cost_usd is not None)
+    worst = total(worst_case(request) for path in paths for request in _requests(path))
+    return CostCard(minutes, used, worst.quantize(CENT, rounding=ROUND_CEILING))
+
+
+def _requests(path: Path) -> Iterator[Request]:
+    """Read the requests of a cassette that can cost anything."""
+    from labkit.lab.cassette import read_cassette
+
+    cassette: Any = read_cassette(path)[0]
+    for each in cassette.requests:
+        place = urlsplit(each.uri).path
+        if each.method == "POST" and place not in FREE_PATHS:
+            yield Request(body=json.loads(each.body), path=place, method=each.method)
+
+
+def _money(dollars: Decimal) -> str:
+    """Say a sum to two significant digits, however small."""
+    places = max(2, 1 - dollars.adjusted())
+    return f"${dollars:.{places}f}"
