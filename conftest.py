@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
+# A shared, busy machine is slow now and then; how long an example takes is not what is tested.
+settings.register_profile("labkit", deadline=None)
+settings.load_profile("labkit")
+
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "LABKIT_"))]:
     del os.environ[name]
 os.environ["LABKIT_MODE"] = "replay"
