@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["answer"]
 
-QUESTION = re.compile(r"\bwhat(?:'s| is| was) my ([a-z ]+?)\s*\?", re.IGNORECASE)
+QUESTION = re.compile(r"\bwhat(?:'s| is| was) my ([a-z ]{1,60}?)\s*\?", re.IGNORECASE)
 SENTENCES = (
     "Each part of the system has a limit, and the limits add up.",
     "A request that fails now may well succeed a little later.",

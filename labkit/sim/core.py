@@ -12,12 +12,13 @@ import json
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
 from labkit.catalog import model
-from labkit.errors import UnknownModel
 from labkit.sim.answers import answer
+from labkit.sim.complaints import complaint, parsed
 from labkit.sim.faults import Fault, apply, error_reply
 from labkit.sim.latency import draw
 from labkit.sim.messages import build_message, stream_chunks
@@ -28,10 +29,9 @@ __all__ = ["SimulatedApi"]
 
 COUNT_LATENCY_S = 0.08
 """Assumed time of a count_tokens call."""
+KEY_HEADERS = ("authorization", "x-api-key")
 EPOCH = 1_767_225_600
 """Virtual time zero as a date: 2026-01-01T00:00:00Z."""
-REMOVED = ("temperature", "top_p", "top_k")
-"""Sampling parameters, refused by API version 2026-10-21 (claude-api.md, ten things, 3)."""
 
 
 class SimulatedApi:
@@ -54,17 +54,22 @@ class SimulatedApi:
         with self._lock:
             self._requests += 1
             number = self._requests
-        dice = random.Random(f"{self.seed}/{number}/{hashlib.sha256(content).hexdigest()}")
-        roll = dice.random()
+        dice = random.Random(f"{self.seed}/{number}/{_question(content)}")
         request_id = f"req_sim{_identifier(dice)}"
         reply = self._healthy(method, path, headers, content, dice, request_id)
-        for fault in self.faults:
-            if fault.strikes(number, now, roll):
-                reply = apply(fault, reply, request_id)
-                break
+        fault = self._fault(number, now)
+        if fault is not None:
+            reply = apply(fault, reply, request_id)
         date = formatdate(EPOCH + now + reply.first_byte_s, usegmt=True)
         dated = {**reply.headers, "date": date} if reply.status else reply.headers
-        return Reply(reply.status, dated, reply.chunks, reply.ending)
+        return replace(reply, headers=dated)
+
+    def _fault(self, number: int, now: float) -> Fault | None:
+        for place, fault in enumerate(self.faults):
+            roll = random.Random(f"{self.seed}/{number}/fault {place}").random()
+            if fault.strikes(number, now, roll):
+                return fault
+        return None
 
     def _healthy(
         self,
@@ -76,26 +81,15 @@ class SimulatedApi:
         request_id: str,
     ) -> Reply:
         path = path.partition("?")[0].rstrip("/")
-        if not (headers.get("authorization") or headers.get("x-api-key")):
-            return error_reply(
-                401, "authentication_error", "invalid x-api-key", request_id=request_id
-            )
+        if not any(name.lower() in KEY_HEADERS and headers[name] for name in headers):
+            return _refusal(401, "authentication_error", "invalid x-api-key", request_id)
         if method != "POST" or path not in ("/v1/messages", "/v1/messages/count_tokens"):
-            return error_reply(
-                404, "not_found_error", f"No such path: {path}", request_id=request_id
-            )
-        body = _parsed(content)
+            return _refusal(404, "not_found_error", f"No such path: {path}", request_id)
+        body = parsed(content)
         counting = path.endswith("count_tokens")
-        complaint = _complaint(body, counting)
-        if complaint is not None:
-            status, kind, message = complaint
-            return error_reply(
-                status,
-                kind,
-                message,
-                request_id=request_id,
-                headers={"x-should-retry": "false"},
-            )
+        wrong = complaint(body, counting=counting)
+        if wrong is not None:
+            return _refusal(*wrong, request_id)
         tokens = count_prompt(body)
         if counting:
             return _json_reply({"input_tokens": tokens}, COUNT_LATENCY_S, request_id)
@@ -128,49 +122,20 @@ def _json_reply(data: Mapping[str, Any], latency_s: float, request_id: str) -> R
     return Reply(200, headers, ((round(latency_s, 3), body),))
 
 
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
+def _refusal(status: int, error_type: str, message: str, request_id: str) -> Reply:
+    headers = {"x-should-retry": "false"}
+    return error_reply(status, error_type, message, request_id=request_id, headers=headers)
+
+
+def _question(content: bytes) -> str:
+    """Digest what is asked: the same whether or not it is to be streamed, in any order of keys."""
+    body = parsed(content)
+    if isinstance(body, dict):
+        asked = {name: value for name, value in body.items() if name != "stream"}
+        content = json.dumps(asked, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _identifier(dice: random.Random) -> str:
     """21 characters, so that an id has the 24 of a real one after its underscore."""
     return f"{dice.getrandbits(84):021x}"
-
-
-def _complaint(body: Any, counting: bool) -> tuple[int, str, str] | None:
-    """Return (status, type, message) of what is wrong with a request, None if nothing is."""
-    problem = _malformed(body, counting)
-    if problem is not None:
-        return 400, "invalid_request_error", problem
-    try:
-        window = model(str(body["model"])).context_window
-    except UnknownModel:
-        return 404, "not_found_error", f"model: {body['model']}"
-    tokens = count_prompt(body)
-    if window is not None and tokens > window:
-        problem = f"prompt is too long: {tokens} tokens > {window} maximum"
-        return 400, "invalid_request_error", problem
-    return None
-
-
-def _malformed(body: Any, counting: bool) -> str | None:
-    if not isinstance(body, dict):
-        return "The request body is not valid JSON"
-    required = ("model", "messages") if counting else ("model", "max_tokens", "messages")
-    missing = next((name for name in required if name not in body), None)
-    if missing is not None:
-        return f"{missing}: Field required"
-    extra = next((name for name in REMOVED if name in body), None)
-    if extra is not None:
-        return f"{extra}: Extra inputs are not permitted"
-    messages = body["messages"]
-    if not isinstance(messages, list) or not messages:
-        return "messages: at least one message is required"
-    if messages[0].get("role") != "user":
-        return "messages: first message must use the user role"
-    if messages[-1].get("role") == "assistant":
-        return "This model does not support assistant message prefill."
-    return None

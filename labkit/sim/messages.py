@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from labkit.sim.tokens import count_text
+from labkit.sim.tokens import count_text, first_tokens
 
 __all__ = ["build_message", "stream_chunks"]
 
-PIECE = re.compile(r"\S+\s*(?:\S+\s*)?")
+PIECE = re.compile(r"\s*\S+\s*(?:\S+\s*)?|\s+")
 """A text delta carries one or two words."""
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+"""Right after the first block's start in most recordings, though nothing may depend on it."""
 
 
 def build_message(
@@ -27,7 +29,7 @@ def build_message(
     name, limit = str(body["model"]), int(body["max_tokens"])
     stop_reason = "end_turn"
     if count_text(text, name) > limit:
-        text, stop_reason = text[: int(len(text) * limit / count_text(text, name))], "max_tokens"
+        text, stop_reason = first_tokens(text, limit, name), "max_tokens"
     usage = {
         "input_tokens": prompt_tokens,
         "cache_creation_input_tokens": 0,
@@ -59,15 +61,17 @@ def stream_chunks(
     start = {**message, "content": [], "stop_reason": None}
     start["usage"] = {**message["usage"], "output_tokens": dice.randint(1, 8)}
     yield first_token_s, _event("message_start", message=start)
-    yield first_token_s, b'event: ping\ndata: {"type": "ping"}\n\n'
     at, name = first_token_s, str(message["model"])
     for index, block in enumerate(message["content"]):
         empty = {"type": "text", "text": ""}
         yield at, _event("content_block_start", index=index, content_block=empty)
+        yield at, PING
+        said = ""
         for piece in PIECE.findall(block["text"]):
             delta = {"type": "text_delta", "text": piece}
             yield at, _event("content_block_delta", index=index, delta=delta)
-            at += count_text(piece, name) * token_s
+            said += piece
+            at = first_token_s + count_text(said, name) * token_s
         yield at, _event("content_block_stop", index=index)
     counted = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     usage = {key: message["usage"][key] for key in (*counted, "output_tokens")}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from labkit.catalog import model
 
-__all__ = ["CHARACTERS_PER_TOKEN", "count_prompt", "count_text"]
+__all__ = ["CHARACTERS_PER_TOKEN", "count_block", "count_prompt", "count_text", "first_tokens"]
 
 CHARACTERS_PER_TOKEN = {"new": 2.5, "old": 3.4}
 """A model whose generation is not established counts like the new ones."""
@@ -25,6 +25,11 @@ IMAGE_TOKENS = 1500
 def count_text(text: str, model_name: str) -> int:
     """Return the simulated number of tokens of `text` for a model; empty text has none."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN[model(model_name).tokenizer or "new"])
+
+
+def first_tokens(text: str, tokens: int, model_name: str) -> str:
+    """Return as much of the text's start as so many tokens hold."""
+    return text[: int(tokens * CHARACTERS_PER_TOKEN[model(model_name).tokenizer or "new"])]
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:
@@ -41,28 +46,33 @@ def count_prompt(body: Mapping[str, Any]) -> int:
 def _count_content(content: Any, name: str) -> int:
     if isinstance(content, str):
         return count_text(content, name)
-    total = 0
-    for block in content or ():
-        if block.get("type") in ("image", "document"):
-            total += IMAGE_TOKENS
-        else:
-            total += count_text(_text([block]), name)
-    return total
+    return sum(count_block(block, name) for block in content or ())
+
+
+def count_block(block: Mapping[str, Any], name: str) -> int:
+    """Return the simulated tokens of one content block; an image or document counts flat."""
+    if block.get("type") in ("image", "document"):
+        return IMAGE_TOKENS
+    return count_text(_text([block]), name)
 
 
 def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(_block_texts(content or ()))
+    """Join what is to be read of content, however deeply its blocks are nested."""
+    pieces: list[str] = []
+    left = [content]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            pieces.append(part)
+        elif isinstance(part, list):
+            left.extend(reversed(part))
+        elif isinstance(part, Mapping):
+            left.append(_said(part))
+    return "".join(pieces)
 
 
-def _block_texts(blocks: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    for block in blocks:
-        if "text" in block:
-            yield str(block["text"])
-        elif "thinking" in block:
-            yield str(block["thinking"])
-        elif "input" in block:
-            yield json.dumps(block["input"])
-        elif "content" in block:
-            yield _text(block["content"])
+def _said(block: Mapping[str, Any]) -> Any:
+    for name in ("text", "thinking"):
+        if name in block:
+            return str(block[name])
+    return json.dumps(block["input"]) if "input" in block else block.get("content", "")

@@ -61,8 +61,8 @@ class _Playback:
         self.patience: float | None = timeouts.get("read")
         self.request, self.reply = request, reply
 
-    def steps(self) -> Iterator[tuple[float, bytes]]:
-        """Yield (seconds to wait, bytes); end or raise as the reply does."""
+    def steps(self) -> Iterator[tuple[float, bytes | None]]:
+        """Yield (seconds to wait, bytes or None for no news); end or raise as the reply does."""
         reached = 0.0
         for at, data in self.reply.chunks:
             self._check(at - reached)
@@ -70,6 +70,9 @@ class _Playback:
             reached = at
         if self.reply.ending == "silence":
             self._check(inf)
+        if self.reply.ended_s > reached:
+            self._check(self.reply.ended_s - reached)
+            yield self.reply.ended_s - reached, None
         if self.reply.ending == "refused":
             raise httpx2.ConnectError("Connection refused", request=self.request)
         if self.reply.ending == "reset":
@@ -131,7 +134,8 @@ class ReplyTransport(httpx2.BaseTransport):
         try:
             for wait, data in playback.steps():
                 self.clock.sleep(wait)
-                yield data
+                if data is not None:
+                    yield data
         except _OutOfPatience as error:
             self.clock.sleep(error.waited)
             raise playback.timed_out() from None
@@ -156,7 +160,8 @@ class AsyncReplyTransport(httpx2.AsyncBaseTransport):
             for wait, data in playback.steps():
                 if wait:
                     await self.clock.sleep_async(wait)
-                yield data
+                if data is not None:
+                    yield data
         except _OutOfPatience as error:
             await self.clock.sleep_async(error.waited)
             raise playback.timed_out() from None
