@@ -6,7 +6,6 @@ recorded request at its worst, rounded up to a whole cent, and live mode refuses
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,29 +39,14 @@ class CostCard:
     about: Decimal | None
     never_above: Decimal | None
 
-    @property
-    def rows(self) -> list[tuple[str, str]]:
-        """What the card says, as (label, words)."""
+    def __repr__(self) -> str:
+        # Text alone: JupyterLab would read the dollar signs of HTML as mathematics.
         live = "known once the lesson is recorded"
         if self.about is not None and self.never_above is not None:
             bound = f"{self.never_above:.2f}"
             live = f"about {_money(self.about)}; with LABKIT_BUDGET={bound} never above ${bound}"
-        return [
-            ("time", f"about {self.minutes} minutes"),
-            ("replay, simulate", "$0"),
-            ("live", live),
-        ]
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{label:<18}{words}" for label, words in self.rows)
-
-    def _repr_html_(self) -> str:
-        lines = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:left'>{html.escape(words)}</td></tr>"
-            for label, words in self.rows
-        )
-        return f"<table>{lines}</table>"
+        rows = {"time": f"about {self.minutes} minutes", "replay, simulate": "$0", "live": live}
+        return "\n".join(f"{label:<18}{words}" for label, words in rows.items())
 
 
 def cost_card(lab: Lab, *, minutes: int) -> CostCard:
