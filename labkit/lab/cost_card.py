@@ -7,7 +7,7 @@ recorded request at its worst, rounded up to a whole cent, and live mode refuses
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
@@ -49,10 +49,14 @@ class CostCard:
         return "\n".join(f"{label:<18}{words}" for label, words in rows.items())
 
 
-def cost_card(lab: Lab, *, minutes: int) -> CostCard:
-    """Return the card of a lab's lesson, from the cassettes that are in the project now."""
+def cost_card(lab: Lab, *, minutes: int, live: Sequence[str] | None = None) -> CostCard:
+    """Return the card of a lab's lesson, from the cassettes that are in the project now.
+
+    `live` names the only cassettes whose calls go to the real API in live mode, where the other
+    scenes are scripted; by default they all do.
+    """
     folder = project_root() / "cassettes" / lab.lesson
-    paths = sorted(folder.glob("*.yaml"))
+    paths = [path for path in sorted(folder.glob("*.yaml")) if live is None or path.stem in live]
     if not paths:
         return CostCard(minutes, None, None)
     from labkit.recorded import read

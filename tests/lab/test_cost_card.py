@@ -51,6 +51,14 @@ def test_the_bound_covers_every_answer_at_full_length() -> None:
     assert bound == bound.quantize(Decimal("0.01"))
 
 
+def test_scripted_scenes_cost_nothing_live() -> None:
+    """Only the cassettes named are counted, because only their calls leave in live mode."""
+    spent = recorded(max_tokens=200, questions=2)
+    lab = Lab("77-cost")
+    assert cost_card(lab, minutes=5, live=["questions"]).about == spent
+    assert cost_card(lab, minutes=5, live=["another"]).about is None
+
+
 def test_counting_tokens_adds_nothing() -> None:
     """A call that is free is free at its worst, too."""
     lab = Lab("77-cost", mode="record")
