@@ -1,0 +1,176 @@
+"""What the layers and the ledger cost: an SDK call with them against the same call without.
+
+    uv run python benchmarks/overhead.py [--calls 50] [--rounds 20]
+
+Both clients answer from memory, so nothing but the SDK and labkit is measured.  The two take
+turns call by call, so a busy machine slows both; the garbage collector runs between the rounds,
+never within.  The ratio of a comparison is the median over its pairs of calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import inspect
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Any
+
+import anthropic
+import httpx2
+from opentelemetry.sdk.trace import TracerProvider
+
+from labkit import Deadline, Layer, Ledger, Retry
+from labkit.layers.annotate import Annotate
+
+ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-haiku-4-5",
+    "content": [{"type": "text", "text": "The sky is blue."}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 12, "output_tokens": 6, "service_tier": "standard"},
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`tried` against `peer`, each the options of an SDK client; `target` is the highest ratio."""
+
+    name: str
+    peer: dict[str, Any]
+    tried: dict[str, Any]
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of every call of one client: of the processor, and by the clock on the wall."""
+
+    cpu: list[float]
+    wall: list[float]
+
+
+def main() -> None:
+    """Run every comparison, sync and async, with a short and with a long conversation."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--calls", type=int, default=50, help="pairs of calls in a round")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of each comparison")
+    options = parser.parse_args()
+    print(f"anthropic {anthropic.__version__}, Python {platform.python_version()},", end=" ")
+    print(f"{options.rounds} rounds of {options.calls} pairs of calls")
+    print(f"{'':55} CPU ratio (quartiles)   of minima   wall    more CPU")
+    for size, body in (("short", conversation(1, 20)), ("200 kB", conversation(100, 2000))):
+        for mode in ("sync", "async"):
+            for comparison in comparisons():
+                measuring = measure(comparison, mode, body, options.calls, options.rounds)
+                peer, tried = asyncio.run(measuring)
+                name = f"{mode:5}  {size:6}  {comparison.name}"
+                print(f"{name:55} {figures(peer, tried, comparison.target)}")
+    print(f"The ledger's table is worked out when asked for: {reading_ledger():.0f} µs a call.")
+
+
+def comparisons() -> list[Comparison]:
+    """Return what is compared; the last two have no target and tell where the time goes."""
+    bare: dict[str, Any] = {"open_telemetry": False}
+    spans = {"open_telemetry": {"tracer_provider": TracerProvider(shutdown_on_exit=False)}}
+    ledger = {"open_telemetry": {"tracer_provider": Ledger().provider}}
+    layers = {"middleware": [Deadline(30.0), Retry(), Layer(), Layer(), Annotate()]}
+    return [
+        Comparison("5 layers / bare SDK", bare, bare | layers, target=1.1),
+        Comparison("5 layers + ledger / bare SDK", bare, ledger | layers, target=1.5),
+        Comparison("5 layers + ledger / SDK with spans", spans, ledger | layers),
+        Comparison("SDK with spans / bare SDK", bare, spans),
+    ]
+
+
+def conversation(turns: int, characters: int) -> dict[str, Any]:
+    """Return the arguments of a Messages call with so many turns of so many characters."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[turn % 2], "content": "x" * characters} for turn in range(turns)]
+    return {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": messages}
+
+
+def caller(mode: str, options: dict[str, Any], body: dict[str, Any]) -> Callable[[], Any]:
+    """Return a function that makes the call with a new client, sync or async."""
+    content = json.dumps(ANSWER).encode()
+    headers = {"content-type": "application/json", "request-id": "req_1"}
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, headers=headers, content=content)
+    )
+    given: dict[str, Any] = {"api_key": "none", "max_retries": 0, **options}
+    client: Any
+    if mode == "sync":
+        client = anthropic.Anthropic(http_client=httpx2.Client(transport=transport), **given)
+    else:
+        http_client = httpx2.AsyncClient(transport=transport)
+        client = anthropic.AsyncAnthropic(http_client=http_client, **given)
+    return lambda: client.messages.create(**body)
+
+
+async def measure(
+    comparison: Comparison, mode: str, body: dict[str, Any], calls: int, rounds: int
+) -> tuple[Times, Times]:
+    """Let the peer and what is tried take turns; every other pair the other one begins."""
+    sides = [
+        (caller(mode, options, body), Times([], []))
+        for options in (comparison.peer, comparison.tried)
+    ]
+    for _ in range(rounds):
+        gc.collect()
+        gc.disable()
+        for call, _ in sides:  # the first calls after a collection are slow and do not count
+            await timed(call, Times([], []))
+        for turn in range(calls):
+            for call, times in sides if turn % 2 else sides[::-1]:
+                await timed(call, times)
+        gc.enable()
+    return sides[0][1], sides[1][1]
+
+
+async def timed(call: Callable[[], Any], times: Times) -> None:
+    """Make the call and add what it took to `times`."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = call()
+    if inspect.isawaitable(answer):
+        answer = await answer
+    times.cpu.append(time.process_time() - cpu)
+    times.wall.append(time.perf_counter() - wall)
+    assert answer.content[0].text == "The sky is blue."
+
+
+def figures(peer: Times, tried: Times, target: float | None) -> str:
+    """Put the ratios, their spread, and the microseconds more for each call into a line."""
+    ratios = [own / other for own, other in zip(tried.cpu, peer.cpu, strict=True)]
+    low, ratio, high = quantiles(ratios, n=4)
+    minima = min(tried.cpu) / min(peer.cpu)
+    wall = median(own / other for own, other in zip(tried.wall, peer.wall, strict=True))
+    more = (median(tried.cpu) - median(peer.cpu)) * 1e6
+    verdict = ""
+    if target is not None:
+        verdict = f"  target {target}: {'met' if ratio <= target else 'MISSED'}"
+    spread = f"({low:.2f} to {high:.2f})"
+    return f"{ratio:9.3f} {spread} {minima:11.3f} {wall:6.3f} {more:+8.0f} µs{verdict}"
+
+
+def reading_ledger(calls: int = 200) -> float:
+    """Return the microseconds of CPU that the ledger needs for a row, once for each call."""
+    ledger = Ledger()
+    options = {"open_telemetry": {"tracer_provider": ledger.provider}}
+    call = caller("sync", options, conversation(1, 20))
+    for _ in range(calls):
+        call()
+    start = time.process_time()
+    assert len(ledger.calls) == calls
+    return (time.process_time() - start) / calls * 1e6
+
+
+if __name__ == "__main__":
+    main()
