@@ -75,7 +75,7 @@ def stream_chunks(
         yield at, _event("content_block_stop", index=index)
     counted = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     usage = {key: message["usage"][key] for key in (*counted, "output_tokens")}
-    delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    delta = {"stop_reason": message["stop_reason"], "stop_sequence": None, "stop_details": None}
     yield at, _event("message_delta", delta=delta, usage=usage)
     yield at, _event("message_stop")
 
