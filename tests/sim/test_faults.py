@@ -216,7 +216,8 @@ def test_an_error_event_is_an_error_with_status_200(call: Call, after: int) -> N
     error: Any = story.error
     assert error.__class__ is anthropic.APIStatusError
     assert (error.status_code, error.type) == (200, "overloaded_error")
-    assert error.body["request_id"] == error.response.headers["request-id"]
+    event: Any = error.body
+    assert event["request_id"] == error.response.headers["request-id"]
     assert bool(story.text) == (after > 4)
 
 
