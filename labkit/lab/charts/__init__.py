@@ -7,9 +7,9 @@
 Each takes a pandas table and gives a `Chart`; what cannot be drawn honestly is a `UserError`.
 """
 
-#from labkit.lab.charts._chart import Chart
-#from labkit.lab.charts._comparison import comparison
-#from labkit.lab.charts._curve import curve
+from labkit.lab.charts._chart import Chart
+from labkit.lab.charts._comparison import comparison
+from labkit.lab.charts._curve import curve
 from labkit.lab.charts._timeline import timeline
 
 __all__ = ["Chart", "comparison", "curve", "timeline"]

@@ -9,7 +9,7 @@ from labkit.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["known", "needed", "numbers", "said"]
+__all__ = ["finite", "known", "needed", "numbers", "said"]
 
 
 def needed(table: object, *names: str) -> pd.DataFrame:
@@ -49,6 +49,16 @@ def known(table: pd.DataFrame, name: str, values: Any) -> None:
     if strange is not None:
         choices = ", ".join(values)
         raise UserError(f"The column {name!r} holds {strange!r}; it may hold {choices}.")
+
+
+def finite(what: str, number: object) -> float:
+    """Return a number that must be one, and not infinite."""
+    import math
+    from numbers import Real
+
+    if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
+        raise UserError(f"A chart needs {what} as a number, and this is {number!r}.")
+    return float(number)
 
 
 def said(what: str, text: object) -> str:

@@ -19,11 +19,11 @@ __all__ = [
     "GAP",
     "GRID",
     "INK",
+    "INNER",
     "LABEL_SIZE",
     "MUTED",
     "ON_BAR",
     "OUTCOMES",
-    "PADDING",
     "PAINTS",
     "PANEL",
     "SERIES",
@@ -41,6 +41,8 @@ __all__ = [
 WIDTH = 720
 """Width of every chart in CSS pixels; a narrower page scales the picture down."""
 PADDING, GAP = 22, 28
+INNER = WIDTH - 2 * PADDING - 4
+"""Width that drawings may fill; the rest covers pixels that axes round up."""
 TITLE_SIZE, LABEL_SIZE = 15, 11.5
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -82,27 +84,32 @@ PAINTS = (
 
 
 class Look(NamedTuple):
-    """How one kind of ending is told: in words, by colour and, for everybody, by shape."""
+    """How one kind of ending is told: in words, by colour and, for everybody, by shape.
+
+    `fate` completes the sentence "a call ends ...".
+    """
 
     words: str
+    fate: str
     paint: Paint
     shape: str
 
 
+_TICK = "M-1.1.1L-.65-.4-.25.05.7-1 1.15-.55-.25.95Z"
 _CROSS = "M-1-.6L-.6-1 0-.4 .6-1 1-.6 .4 0 1 .6 .6 1 0 .4-.6 1-1 .6-.4 0Z"
 _RING = "M0-1.15L1.15 0 0 1.15-1.15 0ZM0-.5L-.5 0 0 .5 .5 0Z"
-_DASH = "M-1.5-.13H1.5V.13H-1.5Z"
+_DASH = "M-1.6-.15H1.6V.15H-1.6Z"
 
 OUTCOMES: Mapping[str, Look] = MappingProxyType(
     {
-        "ok": Look("ok", _BLUE, "circle"),
-        "error": Look("API error", _RED, _CROSS),
-        "rate_limited": Look("rate limited", _AMBER, "triangle-up"),
-        "unreachable": Look("unreachable", _VIOLET, _RING),
-        "refused": Look("refused by us", _SLATE, "square"),
+        "ok": Look("ok", "ok", _BLUE, _TICK),
+        "error": Look("API error", "in an API error", _RED, _CROSS),
+        "rate_limited": Look("rate limited", "rate limited", _AMBER, "triangle-up"),
+        "unreachable": Look("unreachable", "unreachable", _VIOLET, _RING),
+        "refused": Look("refused by us", "refused by us", _SLATE, "square"),
     }
 )
-WAITING = Look("waiting", MUTED, _DASH)
+WAITING = Look("waiting", "waiting", MUTED, _DASH)
 
 
 class Line(NamedTuple):
@@ -115,7 +122,7 @@ class Line(NamedTuple):
 SERIES = (
     Line(_BLUE, (1, 0)),
     Line(_ORANGE, (7, 3)),
-    Line(_GREEN, (2, 2)),
+    Line(_GREEN, (3, 2)),
     Line(_VIOLET, (9, 3, 2, 3)),
     Line(_ROSE, (5, 2)),
     Line(_SLATE, (1, 3)),
@@ -156,17 +163,6 @@ def config() -> dict[str, Any]:
         "axis": axis,
         "axisX": {"grid": False},
         "axisY": {"domain": False},
-        "legend": {
-            "columnPadding": 16,
-            "labelColor": TEXT.light,
-            "labelFontSize": LABEL_SIZE,
-            "layout": {"top": {"anchor": "start", "bounds": "full", "direction": "horizontal"}},
-            "offset": 14,
-            "orient": "top",
-            "symbolOpacity": 1,
-            "symbolSize": 80,
-            "title": None,
-        },
         "text": {"color": TEXT.light, "fontSize": LABEL_SIZE},
     }
 

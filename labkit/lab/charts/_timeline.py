@@ -13,7 +13,7 @@ from labkit.lab.charts._chart import Chart
 from labkit.lab.charts._lanes import MOST_LANES, lane_names, layout
 from labkit.lab.charts._lanes_drawn import drawn
 from labkit.lab.charts._svg import render
-from labkit.lab.charts._tables import known, needed, numbers, said
+from labkit.lab.charts._tables import finite, known, needed, numbers, said
 from labkit.lab.charts._theme import OUTCOMES
 from labkit.lab.charts._words import counted, duration, listed
 
@@ -39,13 +39,14 @@ def timeline(
     Raises UserError for a table that cannot be drawn, or of more than 120 calls.
     """
     title = said("a title", title)
-    table = _checked(attempts, deadline)
+    table = _checked(attempts)
+    deadline = None if deadline is None else finite("its deadline", deadline)
     words = said("its alt text", alt) if alt is not None else _described(table, deadline)
     picture = drawn(layout(table, deadline))
     return Chart(render(picture, title, words), words, table)
 
 
-def _checked(attempts: pd.DataFrame, deadline: float | None) -> pd.DataFrame:
+def _checked(attempts: pd.DataFrame) -> pd.DataFrame:
     client = ("client",) if "client" in getattr(attempts, "columns", ()) else ()
     table = needed(attempts, *client, *COLUMNS)
     numbers(table, "attempt", "start_s", "end_s")
@@ -55,8 +56,6 @@ def _checked(attempts: pd.DataFrame, deadline: float | None) -> pd.DataFrame:
     backwards = table[table["end_s"] < table["start_s"]]
     if len(backwards):
         raise UserError(f"An attempt of call {backwards['call'].iloc[0]} ends before it starts.")
-    if deadline is not None and not abs(deadline) < float("inf"):
-        raise UserError(f"A deadline is a point in time in seconds, and this is {deadline}.")
     lanes = len(table[[*client, "call"]].drop_duplicates())
     if lanes > MOST_LANES:
         raise UserError(
@@ -66,32 +65,33 @@ def _checked(attempts: pd.DataFrame, deadline: float | None) -> pd.DataFrame:
 
 
 def _described(table: pd.DataFrame, deadline: float | None) -> str:
-    """Say in two sentences how many calls of each client ended how, and how late."""
+    """Say how many calls of each client ended how, how long the longest took, and how many late."""
     length = duration(table["end_s"].max() - table["start_s"].min())
+    clients = [("", table)]
     if "client" in table.columns:
-        parts = [f"{name}: {_fate(rows)}" for name, rows in table.groupby("client", sort=False)]
-        text = f"Request timeline over {length}; {'; '.join(parts)}."
-    else:
-        text = f"Request timeline over {length}: {_fate(table)}."
+        clients = [(f"{name}: ", rows) for name, rows in table.groupby("client", sort=False)]
+    text = "; ".join(f"{name}{_fate(rows)}" for name, rows in clients)
+    text = f"Request timeline over {length}. {text[0].upper()}{text[1:]}."
     if deadline is None:
         return text
-    ends = table.groupby([name for name in ("client", "call") if name in table.columns])["end_s"]
-    late = int((ends.max() > deadline).sum())
-    return f"{text} {counted(late, 'call')} of {len(ends)} end after the deadline at {duration(deadline)}."
+    keys = [name for name in ("client", "call") if name in table.columns]
+    ends = table.groupby(keys)["end_s"].max()
+    late = int((ends > deadline).sum())
+    told = (
+        f"{counted(late, 'call')} of {len(ends)} end{'s' * (late == 1)}" if late else "No call ends"
+    )
+    return f"{text} {told} after the deadline at {duration(deadline)}."
 
 
 def _fate(rows: pd.DataFrame) -> str:
     calls = rows.sort_values("attempt", kind="stable").groupby("call", sort=False)
     last = calls["outcome"].last()
     endings = [
-        f"{counted(n, 'call')} end{'s' * (n == 1)} {look.words}"
+        f"{n} end{'s' * (n == 1)} {look.fate}"
         for name, look in OUTCOMES.items()
         if (n := int((last == name).sum()))
     ]
     lengths = calls["end_s"].max() - calls["start_s"].min()
-    attempts = counted(len(rows), "attempt")
-    told = f"{attempts} for {counted(len(last), 'call')}, {listed(endings)}"
-    if len(last) == 1:
-        return f"{told} after {duration(lengths.iloc[0])}"
-    slowest = lane_names([lengths.idxmax()])[0]
-    return f"{told}; the longest, {slowest}, takes {duration(lengths.max())}"
+    told = f"{counted(len(last), 'call')}, {counted(len(rows), 'attempt')}: {listed(endings)}"
+    longest = "it" if len(last) == 1 else f"the longest, {lane_names([lengths.idxmax()])[0]},"
+    return f"{told}; {longest} takes {duration(lengths.max())}"

@@ -34,8 +34,8 @@ def amount(value: float, unit: str = "") -> str:
 
 
 def _digits(value: float) -> str:
-    if value == 0:
-        return "0"
+    if value < 1e-9:
+        return f"{value:.3g}"
     places = max(0, 2 - math.floor(math.log10(value)))
     text = f"{value:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
