@@ -1,30 +1,34 @@
-"""One call and one attempt as rows: read off an OpenTelemetry span and off a played reply."""
+"""One call as a row, read off the OpenTelemetry span that the SDK opens for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from labkit.attempts import Attempt
 from labkit.errors import BenchError
 from labkit.pricing import Usage, cost
 
-if TYPE_CHECKING:
-    from labkit.tap import Played
-
-__all__ = ["Attempt", "Call", "attempt_of", "call_of"]
+__all__ = ["Call", "call_of", "first_chunk"]
 
 MESSAGES = "anthropic.messages.create"
-FREE = ("anthropic.messages.count_tokens",)
+FREE = (
+    "anthropic.messages.count_tokens",
+    "anthropic.models.list",
+    "anthropic.models.retrieve",
+)
 """Calls that cost nothing (claude-api.md 7)."""
+SENT = "url.path"
+"""The SDK sets this when it sends the first request of a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an SDK method, with all its attempts.
+    """One call of an SDK method, with all its attempts (0: a layer answered, nothing was sent).
 
     Token fields are named as in the API's `usage`, None where the call reported none;
     `latency_s` runs to the last byte, `first_chunk_s` to the first content of a stream;
@@ -51,45 +55,6 @@ class Call:
     cost_note: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One HTTP exchange within a call; `outcome` is one word of the request timeline's."""
-
-    span_id: int
-    start_s: float
-    end_s: float
-    outcome: str
-    label: str
-    first_content_s: float | None
-
-
-def attempt_of(played: Played) -> Attempt:
-    """Return what the client lived through in one attempt."""
-    outcome, label = _ending(played)
-    content = next((at for at, data in played.reply.chunks if b"_delta" in data), None)
-    return Attempt(
-        span_id=played.span.get_span_context().span_id,
-        start_s=played.began,
-        end_s=played.ended,
-        outcome=outcome,
-        label=label,
-        first_content_s=None if content is None else played.began + content,
-    )
-
-
-def _ending(played: Played) -> tuple[str, str]:
-    status = played.reply.status
-    if played.ending in ("timeout", "reset", "refused"):
-        return "unreachable", played.ending
-    if status == 429:
-        return "rate_limited", "429"
-    if status >= 400:
-        return "error", str(status)
-    if b"event: error\n" in played.reply.body:
-        return "error", "error event"
-    return "ok", str(status)
-
-
 def call_of(
     span: ReadableSpan, number: int, began: float, ended: float, attempts: Sequence[Attempt]
 ) -> Call:
@@ -101,14 +66,14 @@ def call_of(
         number=number,
         operation=span.name.removeprefix("anthropic."),
         model=found.get("gen_ai.response.model") or found.get("gen_ai.request.model"),
-        attempts=int(found.get("http.request.resend_count", 0)) + 1,
+        attempts=int(found.get("http.request.resend_count", 0)) + 1 if SENT in found else 0,
         status=found.get("http.response.status_code"),
         error=found.get("error.type"),
         stop_reason=found.get("anthropic.message.stop_reason"),
         **tokens,
         start_s=began,
         latency_s=ended - began,
-        first_chunk_s=_first_chunk(found, began, attempts),
+        first_chunk_s=first_chunk(began, attempts, found),
         layers=_story(span),
         cost_usd=price,
         cost_note=note,
@@ -138,12 +103,18 @@ def _price(
 ) -> tuple[Decimal | None, str]:
     if name in FREE:
         return Decimal(0), "free"
+    if SENT not in found:
+        return Decimal(0), "nothing was sent"
     if name != MESSAGES:
         return None, "not a Messages call"
     if tokens["input_tokens"] is None or tokens["output_tokens"] is None:
         return None, "the call reported no usage, or not all of it"
+    if any(count is not None and count < 0 for count in tokens.values()):
+        return None, "the counts of tokens contradict each other"
     if "anthropic.usage.compaction.input_tokens" in found:
         return None, "the span does not say how compaction's tokens divide"
+    if "billed_apart" in request:
+        return None, f"the span does not say what {request['billed_apart']} cost"
     usage = Usage(
         input_tokens=tokens["input_tokens"],
         output_tokens=tokens["output_tokens"],
@@ -161,14 +132,18 @@ def _price(
         return None, str(error)
 
 
-def _first_chunk(
-    found: Mapping[str, Any], began: float, attempts: Sequence[Attempt]
+def first_chunk(
+    began: float, attempts: Sequence[Attempt], found: Mapping[str, Any] | None = None
 ) -> float | None:
-    """Prefer the transport's time: the SDK measures with the machine's clock, not a virtual one."""
+    """Return the seconds from the start of a call to its first content, None without any.
+
+    The transport's time is preferred: the SDK measures with the machine's clock, which is not
+    the one that a replay or a simulation lives by.
+    """
     if attempts:
-        last = attempts[-1].first_content_s
+        last = max(attempts, key=lambda attempt: attempt.start_s).first_content_s
         return None if last is None else last - began
-    seconds: float | None = found.get("gen_ai.response.time_to_first_chunk")
+    seconds: float | None = (found or {}).get("gen_ai.response.time_to_first_chunk")
     return seconds
 
 

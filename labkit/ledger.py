@@ -11,16 +11,22 @@ span processor, so the same spans can go to any other OpenTelemetry backend as w
 
 from __future__ import annotations
 
-from collections import deque
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import SpanKind
 
-from labkit.calls import Attempt, Call, attempt_of, call_of
+from labkit.attempts import Attempt, attempt_of
+from labkit.calls import Call, call_of, first_chunk
 from labkit.clock import Clock, SystemClock
+from labkit.pricing import total
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,56 +35,114 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
+SDK_SCOPE = "com.anthropic.sdk.python"
+"""The instrumentation scope of the SDK's spans; others' spans are none of our business."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A call under way or ended, with the attempts it has made so far."""
+
+    number: int
+    began: float
+    attempts: list[Attempt] = field(default_factory=list)
+    call: Call | None = None
+
 
 class Ledger(SpanProcessor):
-    """Keeps the last `keep` calls and attempts; times are read from `clock`."""
+    """Keeps the last `keep` calls, with their attempts; times are read from `clock`.
+
+    `provider` is a tracer provider of its own.  To use the ledger beside others, add it to
+    their provider instead: `provider.add_span_processor(ledger)`.
+    """
 
     def __init__(self, clock: Clock | None = None, *, keep: int = 100_000) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
         self.provider.add_span_processor(self)
-        self._began: dict[int, float] = {}
-        self._calls: deque[Call] = deque(maxlen=keep)
-        self._attempts: deque[Attempt] = deque(maxlen=keep)
-        self._numbers: dict[int, int] = {}
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._under_way: OrderedDict[int, _Entry] = OrderedDict()
+        self._ended: OrderedDict[int, _Entry] = OrderedDict()
+        self._strays: deque[Attempt] = deque(maxlen=self._keep)
+        self._begun = self._unpriced = 0
+        self._total = Decimal(0)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Remember when the call began (OpenTelemetry calls this)."""
-        span_id = span.get_span_context().span_id
-        self._began[span_id] = self.clock.now()
-        self._numbers[span_id] = len(self._numbers) + 1
+        scope = span.instrumentation_scope
+        if scope is None or not scope.name.startswith(SDK_SCOPE) or span.kind != SpanKind.CLIENT:
+            return
+        with self._lock:
+            self._begun += 1
+            entry = _Entry(self._begun, self.clock.now())
+            self._under_way[span.get_span_context().span_id] = entry
+            _trim(self._under_way, self._keep)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Enter the call (OpenTelemetry calls this, for a stream once it has been read)."""
         context = span.get_span_context()
-        span_id = context.span_id if context is not None else 0
-        began = self._began.pop(span_id, self.clock.now())
-        attempts = [each for each in self._attempts if each.span_id == span_id]
-        number = self._numbers.get(span_id, 0)
-        self._calls.append(call_of(span, number, began, self.clock.now(), attempts))
+        with self._lock:
+            entry = self._under_way.pop(context.span_id, None) if context is not None else None
+            if context is None or entry is None:  # not the SDK's, or begun before `clear`
+                return
+            call = call_of(span, entry.number, entry.began, self.clock.now(), entry.attempts)
+            entry.call = call
+            self._ended[context.span_id] = entry
+            _trim(self._ended, self._keep)
+            self._unpriced += call.cost_usd is None
+            self._total = total([self._total, call.cost_usd or Decimal(0)])
 
     def observe(self, played: Played) -> None:
-        """Enter one attempt (the laboratory's transports call this)."""
-        self._attempts.append(attempt_of(played))
+        """Enter one attempt (the laboratory's transports call this).
+
+        A stream that its reader closes early ends its span first and its attempt after that.
+        """
+        attempt = attempt_of(played)
+        with self._lock:
+            entry = self._under_way.get(attempt.span_id) or self._ended.get(attempt.span_id)
+            if entry is not None:
+                entry.attempts.append(attempt)
+                if entry.call is not None:
+                    seconds = first_chunk(entry.began, entry.attempts)
+                    entry.call = replace(entry.call, first_chunk_s=seconds)
+            elif not attempt.span_id:
+                self._strays.append(attempt)
 
     @property
     def calls(self) -> list[Call]:
         """The calls that have ended, in the order in which they began."""
-        return sorted(self._calls, key=lambda call: call.number)
+        with self._lock:
+            ended = [entry.call for entry in self._ended.values() if entry.call is not None]
+        return sorted(ended, key=lambda call: call.number)
 
     @property
     def attempts(self) -> list[Attempt]:
         """The attempts that have ended, in the order in which they began."""
-        return sorted(self._attempts, key=lambda attempt: attempt.start_s)
+        return [attempt for _, attempt in self._numbered()]
+
+    def _numbered(self) -> list[tuple[int, Attempt]]:
+        """Return (number of the call, attempt); 0 is for attempts that belong to no call."""
+        with self._lock:
+            entries = [*self._ended.values(), *self._under_way.values()]
+            pairs = [(entry.number, attempt) for entry in entries for attempt in entry.attempts]
+            pairs += [(0, attempt) for attempt in self._strays]
+        return sorted(pairs, key=lambda pair: (pair[1].start_s, pair[0]))
 
     def total(self) -> Decimal:
-        """Return the dollars of all calls whose cost is known; `unpriced` counts the others."""
-        return sum((call.cost_usd for call in self._calls if call.cost_usd is not None), Decimal(0))
+        """Return the dollars of all calls whose cost is known; `unpriced` counts the others.
+
+        Calls count even when there have been so many since that they are not kept any more.
+        """
+        return self._total
 
     @property
     def unpriced(self) -> int:
         """How many calls have a cost nobody knows, such as one that failed half-way."""
-        return sum(call.cost_usd is None for call in self._calls)
+        return self._unpriced
 
     def table(self) -> pd.DataFrame:
         """Return one row a call; `cost_usd` holds exact decimals, None where unknown."""
@@ -86,16 +150,21 @@ class Ledger(SpanProcessor):
 
     def attempts_table(self) -> pd.DataFrame:
         """Return one row an attempt, as the request timeline wants them."""
-        table = _frame(self.attempts, Attempt)
-        table.insert(0, "call", [self._numbers.get(span_id, 0) for span_id in table["span_id"]])
+        pairs = self._numbered()
+        table = _frame([attempt for _, attempt in pairs], Attempt)
+        table.insert(0, "call", [number for number, _ in pairs])
         table.insert(1, "attempt", table.groupby("call").cumcount() + 1)
         return table.drop(columns="span_id")
 
     def clear(self) -> None:
-        """Forget everything, so that the next scene starts with call 1."""
-        self._calls.clear()
-        self._attempts.clear()
-        self._numbers.clear()
+        """Forget everything, calls under way too, so that the next scene starts with call 1."""
+        with self._lock:
+            self._forget()
+
+
+def _trim(entries: OrderedDict[int, _Entry], keep: int) -> None:
+    while len(entries) > keep:
+        entries.popitem(last=False)
 
 
 def _frame(rows: Iterable[object], kind: type) -> pd.DataFrame:
@@ -105,8 +174,8 @@ def _frame(rows: Iterable[object], kind: type) -> pd.DataFrame:
 
     rows = list(rows)
     columns = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        whole_number = field.type == "int | None"
-        values = [getattr(row, field.name) for row in rows]
-        columns[field.name] = pd.Series(values, dtype="Int64" if whole_number else None)
+    for each in fields(kind):
+        whole_number = each.type == "int | None"
+        values = [getattr(row, each.name) for row in rows]
+        columns[each.name] = pd.Series(values, dtype="Int64" if whole_number else None)
     return pd.DataFrame(columns)

@@ -8,7 +8,7 @@ the ledger, and while recording also the cassette.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 from opentelemetry import trace
@@ -36,6 +36,10 @@ class Played:
 
 
 Observer = Callable[[Played], None]
+TAPED = {"timeout": "silence", "closed": "silence"}
+"""What a client gave up on goes onto the tape as a server that says nothing more: nobody knows
+what it would have said, and the same client gives up at the same moment again."""
+LAST_EVENTS = (b"event: message_stop\n", b"event: error\n")
 
 
 class _Watch:
@@ -56,27 +60,39 @@ class _Watch:
     def chunk(self, data: bytes) -> None:
         self.chunks.append((self.clock.now() - self.began, data))
 
-    def end(self, error: BaseException | None = None, *, closed: bool = False) -> None:
+    def failed(self, error: BaseException) -> None:
+        """Report an attempt that got no response; a bench error means there was none."""
+        if isinstance(error, httpx2.TransportError):
+            self.end(error)
+        elif not isinstance(error, Exception):  # cancelled, or interrupted from the keyboard
+            self.end(closed=True)
+
+    def end(self, error: httpx2.TransportError | None = None, *, closed: bool = False) -> None:
         """Report once, however often the stream is closed."""
         if self.reported:
             return
         self.reported = True
-        ending = "closed" if closed else _ending(error)
-        tape_ending = {"timeout": "silence", "closed": "complete"}.get(ending, ending)
-        reply = Reply(self.status, self.headers, tuple(self.chunks), tape_ending)
-        played = Played(self.request, reply, self.began, self.clock.now(), ending, self.span)
+        now = self.clock.now()
+        ending = "closed" if closed and not self._is_over() else _ending(error)
+        reply = Reply(self.status, self.headers, tuple(self.chunks), TAPED.get(ending, ending))
+        if reply.ending != "silence":
+            reply = replace(reply, ended_s=now - self.began)
+        played = Played(self.request, reply, self.began, now, ending, self.span)
         for observe in self.observers:
             observe(played)
 
+    def _is_over(self) -> bool:
+        """Whether the last event of a stream has come: nobody reads on after that."""
+        last = b"".join(data for _, data in self.chunks).rstrip().rpartition(b"\n\n")[2]
+        return last.startswith(LAST_EVENTS)
 
-def _ending(error: BaseException | None) -> str:
+
+def _ending(error: httpx2.TransportError | None) -> str:
     if error is None:
         return "complete"
-    if isinstance(error, httpx2.TimeoutException):
-        return "timeout"
-    if isinstance(error, httpx2.ConnectError):
+    if isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ConnectError):
         return "refused"
-    return "reset" if isinstance(error, httpx2.TransportError) else "closed"
+    return "timeout" if isinstance(error, httpx2.TimeoutException) else "reset"
 
 
 class _Tapped(httpx2.SyncByteStream):
@@ -132,7 +148,7 @@ class Tap(httpx2.BaseTransport):
         try:
             response = self.inner.handle_request(request)
         except BaseException as error:
-            watch.end(error)
+            watch.failed(error)
             raise
         watch.head(response)
         if isinstance(response.stream, httpx2.SyncByteStream):
@@ -159,7 +175,7 @@ class AsyncTap(httpx2.AsyncBaseTransport):
         try:
             response = await self.inner.handle_async_request(request)
         except BaseException as error:
-            watch.end(error)
+            watch.failed(error)
             raise
         watch.head(response)
         if isinstance(response.stream, httpx2.AsyncByteStream):
