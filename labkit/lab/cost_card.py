@@ -1,7 +1,8 @@
 """What running a lesson costs, worked out from its recordings at the catalogue's list prices.
 
-The estimate prices what the recorded requests used.  The bound is the live budget to give: every
-recorded request at its worst, rounded up to a whole cent, and live mode refuses to cross it.
+The estimate prices what the recorded requests used.  The bound is the live budget to give, and
+live mode refuses to cross it: twice the recorded requests at their worst, because a live
+conversation may grow longer than the recorded one, rounded up to a whole cent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CostCard", "cost_card"]
 
 CENT = Decimal("0.01")
+MARGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def cost_card(lab: Lab, *, minutes: int, live: Sequence[str] | None = None) -> C
 
     used = total(call.cost_usd for call in read(paths).calls if call.cost_usd is not None)
     worst = total(worst_case(request) for path in paths for request in _requests(path))
-    return CostCard(minutes, used, worst.quantize(CENT, rounding=ROUND_CEILING))
+    return CostCard(minutes, used, (MARGIN * worst).quantize(CENT, rounding=ROUND_CEILING))
 
 
 def _requests(path: Path) -> Iterator[Request]:
