@@ -16,12 +16,16 @@ MOST_LINES = 60
 
 def check_all(names: Sequence[str], *, update: bool) -> int:
     """Check (or update) the notebooks named; return 0 if all is well, 1 if an output differs."""
-    return _each(names, "updating" if update else "checking", _refresh if update else differences)
+    doing, work = ("updating", _refresh) if update else ("checking", differences)
+    return _each(find(names), doing, work)
 
 
 def record_all(names: Sequence[str], *, live: bool, budget: str | None) -> int:
-    """Record the notebooks named; return 0, or 1 if one of them made no recording."""
-    return _each(names, "recording", lambda path: _tape(path, live, budget))
+    """Record the lessons named; return 0, or 1 if one of them made no recording.
+
+    Exercises have no recordings: their checks face the simulated API.
+    """
+    return _each(find(names, exercises=False), "recording", lambda path: _tape(path, live, budget))
 
 
 def _refresh(path: Path) -> str:
@@ -34,11 +38,10 @@ def _tape(path: Path, live: bool, budget: str | None) -> str:
     return ""
 
 
-def _each(names: Sequence[str], doing: str, work: Callable[[Path], str]) -> int:
+def _each(paths: Sequence[Path], doing: str, work: Callable[[Path], str]) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    paths = find(names)
     if not paths:
         raise UserError("There are no notebooks here.")
     console = Console(highlight=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 from labkit.errors import UserError
 from labkit.lab.atomic import write_atomically
+from labkit.lab.exercise_notebook import build, in_step, source_of
 from labkit.lab.places import project_root
 
 __all__ = ["differences", "find", "fingerprint", "record", "unattended", "update"]
@@ -22,19 +23,21 @@ CELL_TIMEOUT_S = 120
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def find(names: Sequence[str | Path] = ()) -> list[Path]:
+def find(names: Sequence[str | Path] = (), *, exercises: bool = True) -> list[Path]:
     """Return the notebooks named by path, number or name; all lessons and exercises if none is.
 
-    Raises `UserError` for a name that fits nothing.
+    A number names a lesson and its exercise.  Raises `UserError` for a name that fits nothing.
     """
     root = project_root()
-    known = sorted([*root.glob("notebooks/*.ipynb"), *root.glob("exercises/*/exercise.ipynb")])
+    sources = root.glob("exercises/*/exercise.py") if exercises else ()
+    made = [path.with_suffix(".ipynb") for path in sources]
+    known = sorted([*root.glob("notebooks/*.ipynb"), *made])
     if not names:
         return known
     found = []
     for name in names:
         path = Path(name)
-        fitting = [each for each in known if each.stem.startswith(str(name))]
+        fitting = [each for each in known if _is_called(each, path.as_posix())]
         if path.suffix == ".ipynb" and path.is_file():
             found.append(path.resolve())
         elif fitting:
@@ -43,6 +46,12 @@ def find(names: Sequence[str | Path] = ()) -> list[Path]:
             there = ", ".join(each.stem for each in known if each.parent.name == "notebooks")
             raise UserError(f"There is no notebook {str(name)!r}. The lessons are: {there}.")
     return found
+
+
+def _is_called(path: Path, name: str) -> bool:
+    """Whether a notebook's name, with or without its folder, begins like this."""
+    place = path.parent if path.name == "exercise.ipynb" else path.with_suffix("")
+    return f"{place.parent.name}/{place.name}".startswith(name) or place.name.startswith(name)
 
 
 def unattended(**extra: str) -> dict[str, str]:
@@ -64,8 +73,13 @@ def unattended(**extra: str) -> dict[str, str]:
 def differences(path: Path) -> str:
     """Run a notebook and compare every output with the stored one; return what differs, or "".
 
-    This is nbval in its strict form, in a process of its own.
+    This is nbval in its strict form, in a process of its own.  An exercise must also hold the
+    cells that its source makes.
     """
+    source = source_of(path)
+    if source is not None and not in_step(_read(path), source):
+        name = source.parent.name
+        return f"It is out of step with {name}/{source.name}. Run: labkit check --update {name}"
     command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval", "-q", "--color=no"]
     plain = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:warnings", "--no-header"]
     result = subprocess.run(  # noqa: S603
@@ -79,10 +93,14 @@ def differences(path: Path) -> str:
 
 
 def update(path: Path) -> None:
-    """Run a notebook in replay and store its outputs, tidied, in place of the old ones."""
+    """Run a notebook in replay and store its outputs, tidied, in place of the old ones.
+
+    An exercise is first made anew from its source.
+    """
     import nbformat
 
-    notebook = _execute(path, unattended())
+    source = source_of(path)
+    notebook = _execute(_read(path) if source is None else build(source), path, unattended())
     _tidy(notebook)
     notebook.metadata["labkit"] = {"fingerprint": fingerprint(notebook, path)}
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
@@ -103,7 +121,7 @@ def record(path: Path, *, live: bool = False, budget: str | None = None) -> list
         extra |= {"LABKIT_RECORD_FROM": "api", "ANTHROPIC_API_KEY": key}
         extra |= {"LABKIT_BUDGET": budget} if budget else {}
     try:
-        _execute(path, unattended(**extra))
+        _execute(_read(path), path, unattended(**extra))
         made = sorted(staging.glob("*/*.yaml"))
         if not made:
             raise UserError(f"{path.name} made no client with a cassette, so nothing was recorded.")
@@ -124,15 +142,19 @@ def _put_in_place(made: Sequence[Path], cassettes: Path) -> list[Path]:
     return placed
 
 
-def _execute(path: Path, env: Mapping[str, str]) -> Any:
+def _read(path: Path) -> Any:
     import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise UserError(f"{path.name} is not a readable notebook ({error}).") from None
+
+
+def _execute(notebook: Any, path: Path, env: Mapping[str, str]) -> Any:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    try:
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise UserError(f"{path.name} is not a readable notebook ({error}).") from None
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
