@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli_exercise import exercise_app
 from labkit.errors import LabkitError, UserError
 
 __all__ = ["app", "check", "doctor", "lab", "ledger", "main", "record"]
@@ -19,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(exercise_app, name="exercise")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 Notebooks = Annotated[
     list[str] | None,
