@@ -180,7 +180,9 @@ def requests(number):
 def check_an_answer_goes_back(answer):
     """An answer goes back at once: one request, no wait."""
     story = play(retry(answer))
-    if len(story.sent) != 1 or story.slept_after:
+    if not story.sent:
+        raise Wrong("The flow sent nothing. It begins with `outcome = yield Send(request)`.")
+    if len(story.sent) > 1 or story.slept_after:
         raise Wrong(
             f"The first attempt was answered, and the flow sent {requests(len(story.sent))} and "
             f"slept {sum(story.gaps) + story.slept_after:.1f} s. An answer goes back at once."
@@ -310,7 +312,10 @@ def check_retry_after(answer):
     asked = Outcome(status=429, error_type="rate_limit_error", headers={"retry-after": "20"})
     waits = [gaps[0] for gaps in rehearse(retry(answer, attempts=2), asked, calls=CLIENTS)]
     if min(waits) < 20:
-        raise Wrong(f"The server asked for 20 s, and some clients came back after {min(waits):.2f} s.")
+        raise Wrong(
+            f"The server asked for 20 s, and some clients came back after {min(waits):.2f} s. "
+            "The random part only ever comes on top."
+        )
     if max(waits) > 22:
         late = f"{max(waits):.2f} s"
         raise Wrong(f"The server asked for 20 s, spread=2 allows 22 s, and some waited {late}.")
@@ -344,9 +349,9 @@ def check_deadline(answer):
     ):
         if story.ended >= 10:
             raise Wrong(
-                f"The deadline was at 10.0 s, and the caller was told after {story.ended:.1f} s. "
-                "If the next wait ends too late, there is nothing left to wait for: hand the "
-                "outcome back now."
+                f"The caller's patience ended after 10.0 s, and the call went on for "
+                f"{story.ended:.1f} s. `request.deadline` is a point in time: if "
+                "`(yield Now()) + wait` is not before it, hand the outcome back now."
             )
 
 # %% picture
@@ -481,7 +486,7 @@ class MyRetry(MyRetry):
             return super().wait_after(attempt, outcome)
         return outcome.retry_after + self.dice.uniform(0, self.spread)
 
-# %% wrong forgets the deadline: The deadline was at 10.0 s
+# %% wrong forgets the deadline: The caller's patience ended after 10.0 s
 class MyRetry(MyRetry):
     def flow(self, request):
         for attempt in range(self.attempts):

@@ -66,14 +66,14 @@ def tried(
             verdict = Verdict(exercise.number, "wrong", str(wrong))
         except TooLong:
             verdict = Verdict(exercise.number, "broken", ENDLESS.format(limit))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             verdict = stopped(exercise, error, answer)
     if complaints:
         return Verdict(exercise.number, "wrong", complaints[0])
     return verdict
 
 
-def stopped(exercise: Exercise, error: Exception, answer: dict[str, Any]) -> Verdict:
+def stopped(exercise: Exercise, error: BaseException, answer: dict[str, Any]) -> Verdict:
     """Return the verdict on an answer whose code raised; an error of anybody else is raised again.
 
     A `NotImplementedError` is the starter's way to say that nothing has been written yet.

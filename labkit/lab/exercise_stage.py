@@ -15,7 +15,7 @@ with nothing) is met here with a `Wrong` that says so, whatever the exercise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.catalog import role
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Fault", "Story", "Wrong", "make", "play", "rehearse"]
 
 T = TypeVar("T")
+BEGAN = 700.0
+"""The driver's time when a call begins: not zero, or a deadline could pass for a length of time."""
 
 
 @dataclass
@@ -110,7 +112,7 @@ def play(
     import anthropic
     import httpx2
 
-    clock = VirtualClock()
+    clock = VirtualClock(BEGAN)
     ledger = Ledger(clock)
     story = Story()
     transport = ReplyTransport(Simulated(SimulatedApi(faults=faults)), clock)
@@ -134,9 +136,12 @@ def play(
                 story.message = client.messages.create(**asked)
         except (anthropic.APIError, Refused, DeadlineExceeded) as error:
             story.error = error
-    story.attempts = ledger.attempts
+    story.attempts = [
+        replace(each, start_s=each.start_s - BEGAN, end_s=each.end_s - BEGAN)
+        for each in ledger.attempts
+    ]
     story.gaps, story.slept_after = watched.gaps, watched.slept_after
-    story.ended = clock.now()
+    story.ended = clock.now() - BEGAN
     return story
 
 
@@ -154,7 +159,7 @@ def rehearse(
     for _ in range(calls):
         with Watched(layer) as watched:
             flow = layer.flow(request if request is not None else Request())
-            now, answer = 0.0, None
+            now, answer = BEGAN, None
             try:
                 while True:
                     effect = flow.send(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Generator
 from typing import Any
@@ -50,6 +51,8 @@ class Watched:
     def _watch(self, request: Request) -> Flow:
         flow = self._flow(request)
         if not isinstance(flow, Generator):
+            if inspect.iscoroutine(flow):
+                flow.close()
             raise Wrong(
                 f"`flow` gave {_called(flow)} instead of running step by step. It becomes a flow "
                 "through `yield`: `outcome = yield Send(request)`."
@@ -57,12 +60,14 @@ class Watched:
         self._slept, self._sends = [0.0], 0
         try:
             answer: Any = None
+            outcomes: list[Outcome] = []
             for _ in range(MOST_EFFECTS):
                 try:
                     effect = flow.send(answer)
                 except StopIteration as stop:
-                    return _handed_back(stop.value)
+                    return _handed_back(stop.value, outcomes)
                 answer = yield self._entered(effect)
+                outcomes += [answer] if isinstance(effect, Send) else []
         finally:
             flow.close()
         raise Wrong(
@@ -88,13 +93,19 @@ class Watched:
         return effect
 
 
-def _handed_back(value: object) -> Outcome:
-    if isinstance(value, Outcome):
-        return value
-    raise Wrong(
-        f"Your flow ended with {_called(value)} instead of an outcome, so the failure was "
-        "swallowed. Whoever made the call must see how it ended: `return outcome`, good or bad."
-    )
+def _handed_back(value: object, outcomes: list[Outcome]) -> Outcome:
+    if not isinstance(value, Outcome):
+        raise Wrong(
+            f"Your flow ended with {_called(value)} instead of an outcome, so the failure was "
+            "swallowed. Whoever made the call must see how it ended: `return outcome`, good or bad."
+        )
+    given = any(value is outcome for outcome in outcomes)
+    if not given and value.error is None and value.value is None:
+        raise Wrong(
+            "Your flow made up an outcome with nothing in it. The caller gets an answer or the "
+            "failure itself: `return` an outcome that `yield Send(request)` gave you."
+        )
+    return value
 
 
 def _complaint(effect: object) -> str:
@@ -125,4 +136,4 @@ def _called(value: object) -> str:
     if isinstance(value, (int, float, str)):
         return f"`{value!r}`"
     name = value.__name__ if isinstance(value, type) else type(value).__name__
-    return f"{'an' if name[:1] in 'AEIOU' else 'a'} `{name}`"
+    return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} `{name}`"

@@ -104,6 +104,25 @@ def test_an_answer_that_does_nothing_is_told_what_is_missing() -> None:
     assert "it was not tried again" in judge(EXERCISE, answer).message
 
 
+def test_a_deadline_taken_for_a_length_of_time_is_wrong() -> None:
+    """A call does not begin at time zero."""
+    answer = EXERCISE.answered(
+        EXERCISE.solution,
+        Code(
+            "class MyRetry(MyRetry):\n    def flow(self, request):\n"
+            "        for attempt in range(self.attempts):\n"
+            "            outcome = yield Send(request)\n"
+            "            wait = self.wait_after(attempt, outcome)\n"
+            "            last = attempt == self.attempts - 1 or wait is None\n"
+            "            if last or not outcome.transient or wait > (request.deadline or 1e9):\n"
+            "                return outcome\n"
+            "            yield Sleep(wait)\n",
+            SOURCE,
+        ),
+    )
+    assert "is a point in time" in judge(EXERCISE, answer).message
+
+
 def test_checking_never_sleeps_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hours of retry-after pass on virtual time."""
 

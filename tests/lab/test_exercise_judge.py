@@ -62,6 +62,12 @@ def test_an_answer_that_raises_is_shown_its_own_line(toy: Exercise) -> None:
     assert verdict.exit_code == 2
 
 
+def test_an_answer_that_ends_the_program_is_shown_its_line(toy: Exercise) -> None:
+    """The kernel lives on."""
+    verdict = judge(toy, answered(toy, "def double(number):\n    raise SystemExit(3)"))
+    assert "in line 2, `raise SystemExit(3)`" in verdict.message
+
+
 def test_a_part_that_is_still_to_be_written_is_not_finished(toy: Exercise) -> None:
     """Once a check has passed the answer has been started."""
     text = (

@@ -96,7 +96,8 @@ def test_a_rehearsal_tells_the_time_its_waits_have_taken() -> None:
     class Until(Layer):
         def flow(self, request: Request) -> Flow:
             yield Send(request)
-            while (yield Now()) < 5:
+            began = yield Now()
+            while (yield Now()) < began + 5:
                 yield Sleep(1)
             outcome: Outcome = yield Send(request)
             return outcome

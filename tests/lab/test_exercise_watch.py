@@ -69,6 +69,20 @@ def ends_with_the_answer(request: Request) -> Any:
     return outcome.value
 
 
+def makes_something_up(request: Request) -> Any:
+    """Return a failure that nobody can raise."""
+    yield Send(request)
+    return Outcome(status=529)
+
+
+def is_async(_: Request) -> Any:
+    """Await where a flow yields."""
+
+    async def answer() -> None: ...
+
+    return answer()
+
+
 def sends_for_ever(request: Request) -> Any:
     """Never give up."""
     while True:
@@ -93,6 +107,8 @@ def asks_for_ever(_: Request) -> Any:
         (sleeps_for_nothing, "gave it nothing (`None`)"),
         (ends_with_nothing, "ended with nothing (`None`)"),
         (ends_with_the_answer, "so the failure was swallowed"),
+        (makes_something_up, "made up an outcome with nothing in it"),
+        (is_async, "gave a `coroutine` instead"),
         (sends_for_ever, "never stops: 50 requests"),
         (asks_for_ever, "asked for 1000 things"),
     ],
@@ -112,7 +128,8 @@ def test_a_flow_that_only_asks_what_it_may_passes() -> None:
 
     def good(request: Request) -> Any:
         yield Note("tried", number=1)
-        yield Sleep(int((yield Now())) + 1)
+        yield Now()
+        yield Sleep(1)
         outcome = yield Send(request)
         return outcome
 
