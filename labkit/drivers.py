@@ -8,19 +8,20 @@ However a call ends (answer, exception, cancellation), the flow is closed, so th
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import anthropic
 from anthropic import APIRequest
 from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
-from labkit.errors import DeadlineExceeded
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
-from labkit.sdk import (
+from labkit.patience import check_time, in_time
+from labkit.sdk import Hop, request_for, request_of
+from labkit.sdk_outcome import (
     CAUGHT,
     close,
     close_async,
@@ -28,16 +29,17 @@ from labkit.sdk import (
     failure,
     outcome_of,
     outcome_of_async,
-    request_for,
-    request_of,
+    replaced,
 )
 
 __all__ = ["Layer"]
 
+EFFECTS = get_args(Effect)
 SYSTEM_CLOCK = SystemClock()
 FLOW_LOCK = threading.Lock()
 """One lock for all flows: a policy such as a retry budget may be shared between layers."""
-_deadline: ContextVar[float | None] = ContextVar("labkit_deadline", default=None)
+_hop: ContextVar[Hop | None] = ContextVar("labkit_hop", default=None)
+"""The way out: to the layer that has sent what happens now."""
 
 
 class Layer(anthropic.Middleware):
@@ -58,20 +60,19 @@ class Layer(anthropic.Middleware):
     def handle(self, request: APIRequest, call_next: anthropic.CallNext) -> Any:
         """Drive the flow for the sync client."""
         seen: Outcome | None = None
-        asked = request_of(request, _deadline.get())
+        outer = _hop.get()
+        asked = request_of(request, outer)
         flow = self.flow(asked)
         try:
             answer: object = None
             while True:
                 effect = self._advance(flow, answer)
                 if isinstance(effect, Outcome):
-                    if seen is not None and seen is not effect:
-                        close(seen)
-                    return deliver(effect)
+                    close(replaced(seen, effect))
+                    return deliver(effect, request, outer)
                 answer = None
                 if type(effect) is Send:
-                    if seen is not None:
-                        close(seen)
+                    close(seen)
                     answer = seen = self._send(request, asked, effect.request, call_next)
                 elif type(effect) is Sleep:
                     self.clock.sleep(effect.seconds)
@@ -79,26 +80,27 @@ class Layer(anthropic.Middleware):
                     answer = self.clock.now()
                 elif type(effect) is Note:
                     _annotate(effect)
-        finally:
+        except BaseException:
             self._close(flow)
+            close(seen)
+            raise
 
     async def handle_async(self, request: APIRequest, call_next: anthropic.AsyncCallNext) -> Any:
         """Drive the flow for the async client."""
         seen: Outcome | None = None
-        asked = request_of(request, _deadline.get())
+        outer = _hop.get()
+        asked = request_of(request, outer)
         flow = self.flow(asked)
         try:
             answer: object = None
             while True:
                 effect = self._advance(flow, answer)
                 if isinstance(effect, Outcome):
-                    if seen is not None and seen is not effect:
-                        await close_async(seen)
-                    return deliver(effect)
+                    await close_async(replaced(seen, effect))
+                    return deliver(effect, request, outer)
                 answer = None
                 if type(effect) is Send:
-                    if seen is not None:
-                        await close_async(seen)
+                    await close_async(seen)
                     answer = seen = await self._send_async(
                         request, asked, effect.request, call_next
                     )
@@ -108,18 +110,24 @@ class Layer(anthropic.Middleware):
                     answer = self.clock.now()
                 elif type(effect) is Note:
                     _annotate(effect)
-        finally:
+        except BaseException:
             self._close(flow)
+            await close_async(seen)
+            raise
 
     def _advance(self, flow: Flow, answer: object) -> Effect | Outcome:
         with FLOW_LOCK:
             try:
-                return flow.send(answer)
+                effect: Effect = flow.send(answer)
             except StopIteration as stop:
-                outcome = stop.value
-        if not isinstance(outcome, Outcome):
-            raise TypeError(f"{type(self).__name__}.flow must return the Outcome it was sent")
-        return outcome
+                end = stop.value
+            else:
+                if type(effect) in EFFECTS:
+                    return effect
+                raise TypeError(f"{type(self).__name__}.flow yielded {effect!r}, not an effect")
+        if not isinstance(end, Outcome):
+            raise TypeError(f"{type(self).__name__}.flow must return an Outcome, not {end!r}")
+        return end
 
     @staticmethod
     def _close(flow: Flow) -> None:
@@ -130,13 +138,18 @@ class Layer(anthropic.Middleware):
         self, original: APIRequest, asked: Request, request: Request, call_next: anthropic.CallNext
     ) -> Outcome:
         outgoing = request_for(original, asked, request, self.clock)
-        token = _deadline.set(request.deadline)
+        hop = Hop(outgoing, request)
+        token = _hop.set(hop)
         try:
-            return outcome_of(call_next(outgoing), outgoing)
+            check_time(request, self.clock)
+            end = call_next(outgoing)
+            return hop.brings(end) or outcome_of(
+                end, outgoing, partial(check_time, request, self.clock)
+            )
         except CAUGHT as error:
-            return failure(error)
+            return hop.brings(error) or failure(error)
         finally:
-            _deadline.reset(token)
+            _hop.reset(token)
 
     async def _send_async(
         self,
@@ -146,23 +159,24 @@ class Layer(anthropic.Middleware):
         call_next: anthropic.AsyncCallNext,
     ) -> Outcome:
         outgoing = request_for(original, asked, request, self.clock)
-        token = _deadline.set(request.deadline)
-        # Only the layer that sets an earlier deadline enforces it; the others inherit it.
-        sets_deadline = request.deadline is not None and request.deadline != asked.deadline
-        patience = (request.deadline or 0.0) - self.clock.now() if sets_deadline else None
+        hop = Hop(outgoing, request)
+        token = _hop.set(hop)
         try:
-            async with asyncio.timeout(patience) as limit:
-                return await outcome_of_async(await call_next(outgoing), outgoing)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            late = DeadlineExceeded("The deadline passed while the attempt was under way.")
-            late.__cause__ = error
-            return Outcome(error=late)
+            check_time(request, self.clock)
+            answer = self._answer(hop, call_next)
+            # Only the layer that sets an earlier deadline enforces it; the others inherit it.
+            if request.deadline is not None and request.deadline != asked.deadline:
+                answer = in_time(request.deadline - self.clock.now(), answer)
+            return await answer
         except CAUGHT as error:
-            return failure(error)
+            return hop.brings(error) or failure(error)
         finally:
-            _deadline.reset(token)
+            _hop.reset(token)
+
+    async def _answer(self, hop: Hop, call_next: anthropic.AsyncCallNext) -> Outcome:
+        end = await call_next(hop.api_request)
+        still_time = partial(check_time, hop.request, self.clock)
+        return hop.brings(end) or await outcome_of_async(end, hop.api_request, still_time)
 
 
 def _annotate(note: Note) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -45,19 +46,20 @@ class Outcome:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the server asks to wait, None when it does not say (only on an error).
+        """Seconds the server asks to wait, None when it does not say.
 
-        The real API also sends `retry-after` on some 200 answers, where it means nothing.
+        The real API also sends `retry-after` on some 200 answers, where it means nothing: not
+        even when the stream that follows fails.
         """
-        return None if self.ok else retry_after_seconds(self.headers)
+        return None if self.ok or self.status == 200 else retry_after_seconds(self.headers)
 
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed a little later.
 
         Connection failures, 408, 409, 500 to 504, 529, an overload inside a stream, and a 429
-        that says when to come back.  Never a spend limit, never a request that is wrong, never
-        a refusal of ours.  The server's own `x-should-retry` decides where it is sent
+        that says when to come back, were it "0".  Never a spend limit, never a request that is
+        wrong, never a refusal of ours.  The server's own `x-should-retry` decides where it is sent
         (claude-api.md 9.2; resilience.md 2.1, check 4).
         """
         if self.ok or self.error_code in SPEND_LIMITS:
@@ -68,7 +70,7 @@ class Outcome:
         if advice in ("true", "false"):
             return advice == "true"
         if self.status == 429:
-            return self.retry_after is not None
+            return "retry-after" in self.headers or "retry-after-ms" in self.headers
         if self.status == 200:
             return self.error_type in TRANSIENT_TYPES
         return self.status in TRANSIENT_STATUSES
@@ -114,6 +116,9 @@ def _number(text: str) -> float | None:
 
 def _date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # an HTTP date is in GMT even where it does not say so
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
     except (TypeError, ValueError, OverflowError):
         return None

@@ -1,49 +1,57 @@
-"""The border between the SDK's requests and responses and labkit's `Request` and `Outcome`.
+"""The way in: the SDK's request as a layer sees it, and what a layer changed in it for the SDK.
 
-Everything that knows how the `anthropic` package and `httpx2` spell things is here, so that
-the drivers stay short and the flows know neither.
+Here and in `labkit.sdk_outcome`, the way back, is everything that knows how the `anthropic`
+package and `httpx2` spell things, so that the drivers stay short and the flows know neither.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from typing import Any, cast
+from dataclasses import dataclass
 
-import anthropic
-import httpx2
 from anthropic import APIRequest
 
 from labkit.clock import Clock
-from labkit.errors import BenchError, DeadlineExceeded, LabkitError, Refused
 from labkit.flow import Outcome, Request
-from labkit.streams import Verdict, peek, peek_async, verdict_of
+from labkit.timeouts import limit_of, shortened, within
 
-__all__ = [
-    "CAUGHT",
-    "close",
-    "close_async",
-    "deliver",
-    "failure",
-    "outcome_of",
-    "outcome_of_async",
-    "request_for",
-    "request_of",
-]
-
-CAUGHT = (anthropic.APIError, httpx2.TransportError, Refused, DeadlineExceeded)
-"""What a driver turns into an outcome.  A `BenchError` is not here: it goes straight up."""
+__all__ = ["Hop", "request_for", "request_of"]
 
 
-def request_of(api_request: APIRequest, deadline: float | None) -> Request:
-    """Return the layer's view of an SDK request; the body is shared, not copied."""
+@dataclass(slots=True)
+class Hop:
+    """What passes between a layer and the next one further in: the request, then the outcome.
+
+    Between two layers of ours nothing is translated: the inner one finds the request here, and
+    leaves the outcome.  Only where the SDK or somebody else's middleware stands is it read anew.
+    """
+
+    api_request: APIRequest
+    request: Request
+    outcome: Outcome | None = None
+
+    def brings(self, end: object) -> Outcome | None:
+        """Return the outcome behind the response or exception `end`, None if `end` is news."""
+        outcome = self.outcome
+        if outcome is None or not (end is outcome.value or end is outcome.error):
+            return None
+        return outcome
+
+
+def request_of(api_request: APIRequest, hop: Hop | None) -> Request:
+    """Return the layer's view of an SDK request; the body is shared, not copied.
+
+    `hop` leads to the next layer further out, whose deadline goes on in any case.
+    """
+    if hop is not None and hop.api_request is api_request:
+        return hop.request
     body = api_request.json
     return Request(
-        body=cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {},
+        body=body if isinstance(body, Mapping) else {},
         path=api_request.url,
         method=api_request.method.upper(),
         stream=api_request.stream,
-        deadline=deadline,
+        deadline=None if hop is None else hop.request.deadline,
         sdk_retries=api_request.retries_taken,
     )
 
@@ -53,20 +61,18 @@ def request_for(
 ) -> APIRequest:
     """Return the SDK request that carries what the flow changed in `request`.
 
-    The SDK's own timeout is shortened to what is left of the deadline.  A request that nobody
-    changed is passed on as it is; the SDK's `copy` would copy the whole conversation.
+    The SDK's own timeout is shortened to what is left of the deadline.  A request that needs
+    no change is passed on as it is; the SDK's `copy` would copy the whole conversation.
     """
-    limits = [request.timeout] if request.timeout is not None else []
-    if request.deadline is not None:
-        limits.append(max(0.001, request.deadline - clock.now()))
-    new_body = request.body is not asked.body
-    if not limits and not new_body:
+    limit = limit_of(request, clock)
+    in_time = limit is None or within(api_request.timeout, limit)
+    if in_time and request.body is asked.body:
         return api_request
     options = api_request.options.model_copy()
-    if new_body:
+    if request.body is not asked.body:
         options.json_data = dict(request.body)
-    if limits:
-        options.timeout = _shortened(options.timeout, min(limits))
+    if limit is not None and not in_time:
+        options.timeout = shortened(options.timeout, limit)
     return APIRequest(
         options=options,
         cast_to=api_request.cast_to,
@@ -74,124 +80,3 @@ def request_for(
         stream_cls=api_request.stream_cls,
         retries_taken=api_request.retries_taken,
     )
-
-
-def _shortened(timeout: object, limit: float) -> httpx2.Timeout:
-    if isinstance(timeout, (int, float)):
-        limit = min(limit, float(timeout))
-    fields = {"connect": 5.0, "read": limit, "write": limit, "pool": limit}
-    if isinstance(timeout, httpx2.Timeout):
-        fields = {name: getattr(timeout, name) for name in fields}
-    return httpx2.Timeout(
-        **{name: limit if value is None else min(value, limit) for name, value in fields.items()}
-    )
-
-
-def _http(response: object) -> httpx2.Response | None:
-    http_response = getattr(response, "http_response", None)
-    return http_response if isinstance(http_response, httpx2.Response) else None
-
-
-def outcome_of(response: object, api_request: APIRequest) -> Outcome:
-    """Return what `call_next` gave back as an outcome; a stream is judged by its start."""
-    http_response = _http(response)
-    if http_response is None:  # a layer further in answered with a ready value
-        return Outcome(status=200, value=response)
-    if not http_response.is_success:
-        http_response.read()
-        return _refusal(http_response, response)
-    if api_request.stream:
-        return _judged(http_response, response, verdict_of(http_response) or peek(http_response))
-    return Outcome(status=http_response.status_code, headers=http_response.headers, value=response)
-
-
-async def outcome_of_async(response: object, api_request: APIRequest) -> Outcome:
-    """Do what `outcome_of` does for the async client."""
-    http_response = _http(response)
-    if http_response is None:
-        return Outcome(status=200, value=response)
-    if not http_response.is_success:
-        await http_response.aread()
-        return _refusal(http_response, response)
-    if api_request.stream:
-        verdict = verdict_of(http_response) or await peek_async(http_response)
-        return _judged(http_response, response, verdict)
-    return Outcome(status=http_response.status_code, headers=http_response.headers, value=response)
-
-
-def _refusal(http_response: httpx2.Response, value: object) -> Outcome:
-    error: Any = None
-    with contextlib.suppress(ValueError):
-        body = http_response.json()
-        error = body.get("error") if isinstance(body, dict) else None
-    error = error if isinstance(error, dict) else {}
-    details = error.get("details")
-    return Outcome(
-        status=http_response.status_code,
-        headers=http_response.headers,
-        error_type=error.get("type") or "error",
-        error_code=details.get("error_code") if isinstance(details, dict) else None,
-        value=value,
-    )
-
-
-def _judged(http_response: httpx2.Response, value: object, verdict: Verdict) -> Outcome:
-    return Outcome(
-        status=http_response.status_code,
-        headers=http_response.headers,
-        error_type="truncated" if verdict.truncated else verdict.error_type,
-        error_code=verdict.error_code,
-        unreachable=verdict.truncated,
-        value=value,
-    )
-
-
-def failure(error: Exception) -> Outcome:
-    """Return an exception as an outcome; a bench error hidden inside the SDK's is raised instead.
-
-    The SDK wraps whatever a transport raises in `APIConnectionError`.  A cassette miss must
-    not pass for a network fault, so it is taken out of its wrapping here.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, BenchError):
-            raise cause from None
-        if isinstance(cause, LabkitError):
-            return Outcome(error=cause)
-        cause = cause.__cause__
-    if isinstance(error, anthropic.APIStatusError):
-        return Outcome(
-            status=error.status_code,
-            headers=error.response.headers,
-            error_type=error.type or "error",
-            error_code=error.error_code,
-            error=error,
-        )
-    if isinstance(error, httpx2.TransportError):  # the start of a stream broke while we peeked
-        timed_out = isinstance(error, httpx2.TimeoutException)
-        kind = anthropic.APITimeoutError if timed_out else anthropic.APIConnectionError
-        wrapped = kind(request=error.request)
-        wrapped.__cause__ = error
-        return Outcome(error=wrapped, unreachable=True)
-    return Outcome(error=error, unreachable=isinstance(error, anthropic.APIConnectionError))
-
-
-def deliver(outcome: Outcome) -> Any:
-    """Hand the final outcome back to the SDK: raise its error or return its value."""
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.value
-
-
-def close(outcome: Outcome) -> None:
-    """Give the connection of an outcome nobody will read back to the pool."""
-    http_response = _http(outcome.value)
-    if http_response is not None and not http_response.is_closed:
-        http_response.close()
-
-
-async def close_async(outcome: Outcome) -> None:
-    """Do what `close` does for the async client."""
-    http_response = _http(outcome.value)
-    if http_response is not None and not http_response.is_closed:
-        await http_response.aclose()

@@ -4,99 +4,90 @@ An overload may arrive as an `error` event inside a 200, and a connection may be
 the first word.  Until the first content event nothing has been shown to anyone, so such a
 stream is a failed attempt like any other.  We read up to that point, judge, and put back
 what was read: whoever consumes the stream later sees every byte in order.
+
+A stream that stops without a stop reason looks finished to the SDK.  Here it ends as a cut
+connection does, with `httpx2.RemoteProtocolError`, after its last byte.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 
-__all__ = ["Verdict", "judge", "peek", "peek_async", "verdict_of"]
+from labkit.verdict import Verdict, Watch
 
-CONTENT_EVENTS = frozenset({"content_block_delta", "message_delta", "message_stop"})
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the start of a stream shows: content, an error event, or an end before either."""
-
-    error_type: str | None = None
-    error_code: str | None = None
-    truncated: bool = False
+__all__ = ["peek", "peek_async", "verdict_of"]
 
 
-def judge(start: bytes) -> Verdict | None:
-    """Return the verdict on the events that are complete in `start`, None if it is too early."""
-    *events, _unfinished = start.replace(b"\r\n", b"\n").split(b"\n\n")
-    for event in events:
-        name, data = _fields(event)
-        if name in CONTENT_EVENTS:
-            return Verdict()
-        if name == "error":
-            error = data.get("error") or {}
-            code = (error.get("details") or {}).get("error_code")
-            return Verdict(error_type=error.get("type") or "error", error_code=code)
-    return None
+class _Peeked:
+    """What both kinds of stream know: the bytes read ahead, the rest, and what they show."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.source: Any = response.stream
+        self.watch = Watch(response.headers.get("content-encoding", ""))
+        self.start = b""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.watch.verdict
+
+    @property
+    def elapsed(self) -> Any:
+        """What `httpx2.Response.elapsed` reads off the stream."""
+        return getattr(self.source, "elapsed", None)
+
+    def sees(self, chunk: bytes) -> Verdict | None:
+        self.start += chunk
+        return self.watch.feed(chunk)
+
+    def check_end(self) -> None:
+        self.watch.end()
+        if not self.watch.complete:
+            raise httpx2.RemoteProtocolError("the stream ended without a stop reason")
 
 
-def _fields(event: bytes) -> tuple[str, dict[str, Any]]:
-    name, data = "", ""
-    for line in event.decode("utf-8", "replace").split("\n"):
-        field, _, value = line.partition(":")
-        if field == "event":
-            name = value.strip()
-        elif field == "data":
-            data += value
-    if name != "error":
-        return name, {}
-    try:
-        parsed = json.loads(data)
-    except ValueError:
-        return name, {}
-    return name, parsed if isinstance(parsed, dict) else {}
+class _Resumed(_Peeked, httpx2.SyncByteStream):
+    """The start of a stream that was looked at, then the rest of it."""
 
-
-class _Resumed(httpx2.SyncByteStream):
-    """A byte stream that gives back what was peeked, then goes on."""
-
-    def __init__(
-        self, start: bytes, rest: Iterator[bytes], source: httpx2.SyncByteStream, verdict: Verdict
-    ) -> None:
-        self._start, self._rest, self._source = start, rest, source
-        self.verdict = verdict
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(response)
+        self.rest: Iterator[bytes] = iter(self.source)
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._start
-        yield from self._rest
+        if self.start:
+            yield self.start
+        for chunk in self.rest:
+            self.watch.feed(chunk)
+            yield chunk
+        self.check_end()
 
     def close(self) -> None:
-        self._source.close()
+        self.source.close()
 
 
-class _ResumedAsync(httpx2.AsyncByteStream):
+class _ResumedAsync(_Peeked, httpx2.AsyncByteStream):
     """The same for an async stream."""
 
-    def __init__(
-        self,
-        start: bytes,
-        rest: AsyncIterator[bytes],
-        source: httpx2.AsyncByteStream,
-        verdict: Verdict,
-    ) -> None:
-        self._start, self._rest, self._source = start, rest, source
-        self.verdict = verdict
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(response)
+        self.rest: AsyncIterator[bytes] = aiter(self.source)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._start
-        async for chunk in self._rest:
+        if self.start:
+            yield self.start
+        async for chunk in self.rest:
+            self.watch.feed(chunk)
             yield chunk
+        self.check_end()
 
     async def aclose(self) -> None:
-        await self._source.aclose()
+        if isinstance(self.rest, AsyncGenerator):
+            with suppress(RuntimeError):  # another task is reading it and will end it
+                await self.rest.aclose()
+        await self.source.aclose()
 
 
 def verdict_of(response: httpx2.Response) -> Verdict | None:
@@ -104,47 +95,58 @@ def verdict_of(response: httpx2.Response) -> Verdict | None:
     return getattr(response.stream, "verdict", None)
 
 
-def peek(response: httpx2.Response) -> Verdict:
+def _can_be_read(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def peek(response: httpx2.Response, check_time: Callable[[], object]) -> Verdict:
     """Read a streamed response up to its first content event or error, and put it back.
 
-    Raises what the connection raises (`httpx2.ReadTimeout`, `httpx2.RemoteProtocolError`, ...)
-    when it breaks before that point; the response is closed then.
+    `check_time` is called after every chunk and may raise, because a server that does nothing
+    but ping would hold us for ever.  Raises what it raises, or what the connection raises when
+    it breaks before that point (`httpx2.ReadTimeout`, `httpx2.RemoteProtocolError`, ...); the
+    response is closed then.  The connection of a stream that failed is given back at once.
     """
-    source = response.stream
-    if not isinstance(source, httpx2.SyncByteStream) or "content-encoding" in response.headers:
+    if not isinstance(response.stream, httpx2.SyncByteStream) or not _can_be_read(response):
         return Verdict()
-    chunks, start, verdict = iter(source), b"", None
+    response.stream = stream = _Resumed(response)
     try:
-        while verdict is None:
-            chunk = next(chunks, None)
-            if chunk is None:
-                verdict = judge(start) or Verdict(truncated=True)
-            else:
-                start += chunk
-                verdict = judge(start)
-    except BaseException:
+        for chunk in stream.rest:
+            if stream.sees(chunk):
+                break
+            check_time()
+    except BaseException as error:
         response.close()
+        _name_request(error, response)
         raise
-    response.stream = _Resumed(start, chunks, source, verdict)
+    verdict = stream.watch.end()
+    if verdict.failed:
+        stream.close()
+        stream.rest = iter(())
     return verdict
 
 
-async def peek_async(response: httpx2.Response) -> Verdict:
+async def peek_async(response: httpx2.Response, check_time: Callable[[], object]) -> Verdict:
     """Do what `peek` does for the async client."""
-    source = response.stream
-    if not isinstance(source, httpx2.AsyncByteStream) or "content-encoding" in response.headers:
+    if not isinstance(response.stream, httpx2.AsyncByteStream) or not _can_be_read(response):
         return Verdict()
-    chunks, start, verdict = aiter(source), b"", None
+    response.stream = stream = _ResumedAsync(response)
     try:
-        while verdict is None:
-            chunk = await anext(chunks, None)
-            if chunk is None:
-                verdict = judge(start) or Verdict(truncated=True)
-            else:
-                start += chunk
-                verdict = judge(start)
-    except BaseException:
+        async for chunk in stream.rest:
+            if stream.sees(chunk):
+                break
+            check_time()
+    except BaseException as error:
         await response.aclose()
+        _name_request(error, response)
         raise
-    response.stream = _ResumedAsync(start, chunks, source, verdict)
+    verdict = stream.watch.end()
+    if verdict.failed:
+        await stream.aclose()
     return verdict
+
+
+def _name_request(error: BaseException, response: httpx2.Response) -> None:
+    """Do what httpx2 does where it reads a body itself: a transport's error names no request."""
+    if isinstance(error, httpx2.RequestError):
+        error.request = response.request

@@ -31,13 +31,14 @@ class Deadline(Layer):
 
     def flow(self, request: Request) -> Flow:
         """Send the request on with the deadline attached."""
-        limited = request.within((yield Now()) + self.seconds)
+        began: float = yield Now()
+        limited = request.within(began + self.seconds)
         outcome: Outcome = yield Send(limited)
         if outcome.ok or isinstance(outcome.error, DeadlineExceeded):
             return outcome
         if limited.deadline is not None and (yield Now()) >= limited.deadline:
             late = DeadlineExceeded(
-                f"No answer within {self.seconds:g} s; "
+                f"No answer within {limited.deadline - began:g} s; "
                 f"the last attempt ended with {outcome.reason}."
             )
             late.__cause__ = outcome.error

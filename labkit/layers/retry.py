@@ -71,8 +71,8 @@ class Retry(Layer):
                 yield Note("gave_up", attempt=attempt, reason=outcome.reason, because=obstacle)
                 late = obstacle == "deadline"
                 return _too_late(outcome, wait, request, now) if late else outcome
-            yield Note("retry", attempt=attempt, reason=outcome.reason, wait_s=wait)
             try:
+                yield Note("retry", attempt=attempt, reason=outcome.reason, wait_s=wait)
                 yield Sleep(wait)
             except GeneratorExit:
                 if self.budget is not None:

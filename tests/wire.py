@@ -1,0 +1,87 @@
+"""What a server of the Messages API sends, written out reply by reply."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from labkit.sim.faults import error_reply
+from labkit.sim.reply import Reply
+
+MODEL = "claude-opus-5-5"
+CALL: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 16,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+def event(name: str, **data: Any) -> bytes:
+    """Spell one server-sent event as the API does."""
+    return f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n".encode()
+
+
+def message(text: str = "Hello", **more: Any) -> dict[str, Any]:
+    """Build a Message."""
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": MODEL,
+        "content": [{"type": "text", "text": text}] if text else [],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 3, "output_tokens": 2},
+        **more,
+    }
+
+
+START = event("message_start", message=message("", stop_reason=None))
+BLOCK = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+WORD = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hello"})
+BLOCK_END = event("content_block_stop", index=0)
+DELTA = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2})
+STOP = event("message_stop")
+EVENTS = (START, BLOCK, PING, WORD, BLOCK_END, DELTA, STOP)
+OVERLOAD = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+
+
+def answer(text: str = "Hello", *, latency_s: float = 0.1, **headers: str) -> Reply:
+    """Reply with a Message."""
+    body = json.dumps(message(text)).encode()
+    return Reply(200, {"content-type": "application/json", **headers}, ((latency_s, body),))
+
+
+def stream(*chunks: bytes, every_s: float = 0.1, ending: str = "complete", **headers: str) -> Reply:
+    """Reply with a stream, one chunk every so many seconds."""
+    timed = tuple(((number + 1) * every_s, chunk) for number, chunk in enumerate(chunks))
+    kind = {"content-type": "text/event-stream; charset=utf-8"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(200, {**kind, **named}, timed, ending)
+
+
+def refusal(
+    status: int = 529,
+    error_type: str = "overloaded_error",
+    *,
+    error_code: str | None = None,
+    latency_s: float = 0.1,
+    **headers: str,
+) -> Reply:
+    """Reply with an error in the API's shape."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return error_reply(
+        status,
+        error_type,
+        "No.",
+        request_id="req_1",
+        latency_s=latency_s,
+        headers=named,
+        error_code=error_code,
+    )
+
+
+REFUSED = Reply(0, ending="refused")
+RESET = Reply(200, ending="reset")
+SILENCE = Reply(200, ending="silence")
