@@ -1,0 +1,96 @@
+"""A flow asks and is answered: it runs anywhere, and a request is never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
+
+deadlines = st.none() | st.floats(0, 1e6)
+points = st.floats(0, 1e6)
+
+
+def drive(flow: Flow, world: Callable[[Effect], object]) -> tuple[Outcome, list[Effect]]:
+    """Run a flow without any SDK and return (what it returned, what it asked for)."""
+    asked: list[Effect] = []
+    answer: object = None
+    while True:
+        try:
+            effect = flow.send(answer)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome, asked
+        asked.append(effect)
+        answer = world(effect)
+
+
+def test_a_flow_needs_nothing_but_somebody_who_answers() -> None:
+    """Ten lines drive one: no SDK, no clock, no event loop."""
+
+    def twice(request: Request) -> Flow:
+        first: Outcome = yield Send(request)
+        began: float = yield Now()
+        yield Note("again", at=began, reason=first.reason)
+        yield Sleep(2.5)
+        second: Outcome = yield Send(request)
+        return second
+
+    ends = iter([Outcome(status=529), Outcome(status=200)])
+
+    def world(effect: Effect) -> object:
+        return next(ends) if isinstance(effect, Send) else 7.0 if isinstance(effect, Now) else None
+
+    outcome, asked = drive(twice(Request()), world)
+    assert outcome.ok
+    assert [type(effect) for effect in asked] == [Send, Now, Note, Sleep, Send]
+    assert isinstance(asked[2], Note)
+    assert asked[2].attributes == {"at": 7.0, "reason": "529"}
+
+
+@given(deadlines, points)
+def test_the_earlier_of_two_deadlines_wins(own: float | None, other: float) -> None:
+    """A layer further in can only tighten what holds outside."""
+    limited = Request(deadline=own).within(other)
+    assert limited.deadline == (other if own is None else min(own, other))
+
+
+@given(deadlines, points, points)
+def test_the_order_of_deadlines_does_not_matter(own: float | None, one: float, two: float) -> None:
+    """Outer or inner, the caller's patience is the same."""
+    request = Request(deadline=own)
+    assert request.within(one).within(two) == request.within(two).within(one)
+
+
+@given(points, points)
+def test_a_later_deadline_leaves_the_request_as_it_is(own: float, later: float) -> None:
+    """Nobody copies what does not change."""
+    request = Request(deadline=own)
+    if later >= own:
+        assert request.within(later) is request
+
+
+def test_a_deadline_leaves_the_rest_of_the_request_alone() -> None:
+    """Body and timeout go on, the body as the same object."""
+    request = Request(body={"model": "m"}, timeout=3, stream=True, sdk_retries=1)
+    limited = request.within(9)
+    assert limited.body is request.body
+    assert (limited.timeout, limited.stream, limited.sdk_retries) == (3, True, 1)
+    assert request.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("body", "model"), [({"model": "m"}, "m"), ({}, None), ({"model": 3}, None)]
+)
+def test_the_model_is_the_bodys(body: dict[str, object], model: str | None) -> None:
+    """An endpoint without a model, and a body that is wrong, have none."""
+    assert Request(body=body).model == model
+
+
+def test_a_note_may_have_an_attribute_called_name() -> None:
+    """The note's own name does not stand in its way."""
+    note = Note("fallback", name="haiku", rung=2)
+    assert (note.name, note.attributes) == ("fallback", {"name": "haiku", "rung": 2})
