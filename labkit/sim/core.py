@@ -17,11 +17,12 @@ from email.utils import formatdate
 from typing import Any
 
 from labkit.catalog import model
-from labkit.sim.answers import answer
+from labkit.sim.answers import Script, compose, spoiled
 from labkit.sim.complaints import complaint, parsed
 from labkit.sim.faults import Fault, apply, error_reply
 from labkit.sim.latency import draw
 from labkit.sim.messages import build_message, stream_chunks
+from labkit.sim.prompt_cache import Plan
 from labkit.sim.reply import Reply
 from labkit.sim.tokens import count_prompt
 
@@ -38,12 +39,16 @@ class SimulatedApi:
     """A Claude API in a box.
 
     `seed` decides all dice; `faults` is the timeline of what goes wrong, the first that
-    applies decides.  `reply` may be called from several threads.
+    applies decides; `script` says what to answer where the rules of `labkit.sim.answers` shall
+    not.  `reply` may be called from several threads.
     """
 
-    def __init__(self, *, seed: int = 0, faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, *, seed: int = 0, faults: Sequence[Fault] = (), script: Script | None = None
+    ) -> None:
         self.seed = seed
         self.faults = tuple(faults)
+        self.script = script
         self._lock = threading.Lock()
         self._requests = 0
 
@@ -56,18 +61,20 @@ class SimulatedApi:
             number = self._requests
         dice = random.Random(f"{self.seed}/{number}/{_question(content)}")
         request_id = f"req_sim{_identifier(dice)}"
-        reply = self._healthy(method, path, headers, content, dice, request_id)
-        fault = self._fault(number, now)
+        fault = self._fault(number, now, path, content)
+        reply = self._healthy(method, path, headers, content, dice, request_id, number, fault)
         if fault is not None:
             reply = apply(fault, reply, request_id)
         date = formatdate(EPOCH + now + reply.first_byte_s, usegmt=True)
         dated = {**reply.headers, "date": date} if reply.status else reply.headers
         return replace(reply, headers=dated)
 
-    def _fault(self, number: int, now: float) -> Fault | None:
+    def _fault(self, number: int, now: float, path: str, content: bytes) -> Fault | None:
+        body = parsed(content) if any(fault.model for fault in self.faults) else None
+        name = str(body.get("model")) if isinstance(body, dict) else ""
         for place, fault in enumerate(self.faults):
             roll = random.Random(f"{self.seed}/{number}/fault {place}").random()
-            if fault.strikes(number, now, roll):
+            if fault.strikes(number, now, roll, model_name=name, path=path):
                 return fault
         return None
 
@@ -79,6 +86,8 @@ class SimulatedApi:
         content: bytes,
         dice: random.Random,
         request_id: str,
+        number: int,
+        fault: Fault | None,
     ) -> Reply:
         path = path.partition("?")[0].rstrip("/")
         if not any(name.lower() in KEY_HEADERS and headers[name] for name in headers):
@@ -93,12 +102,24 @@ class SimulatedApi:
         tokens = count_prompt(body)
         if counting:
             return _json_reply({"input_tokens": tokens}, COUNT_LATENCY_S, request_id)
-        return _answer(body, tokens, dice, request_id)
+        first, per_token = draw(model(body["model"]).line, tokens, dice)
+        composed = compose(
+            body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
+        )
+        plan = Plan(tokens, 0, 0, 0, None, ())
+        said = spoiled(composed, fault, body["model"])
+        message = build_message(body, said, plan, f"msg_sim{_identifier(dice)}")
+        return _answer(body, message, (first, per_token), dice, request_id)
 
 
-def _answer(body: dict[str, Any], tokens: int, dice: random.Random, request_id: str) -> Reply:
-    first, per_token = draw(model(body["model"]).line, tokens, dice)
-    message = build_message(body, answer(body, dice), tokens, f"msg_sim{_identifier(dice)}")
+def _answer(
+    body: dict[str, Any],
+    message: dict[str, Any],
+    pace: tuple[float, float],
+    dice: random.Random,
+    request_id: str,
+) -> Reply:
+    first, per_token = pace
     if not body.get("stream"):
         latency = first + message["usage"]["output_tokens"] * per_token
         return _json_reply(message, latency, request_id)

@@ -4,37 +4,41 @@
     Fault("overloaded", start=10, end=40)            every request that arrives in that window
     Fault("internal", share=0.1)                     one request in ten, by seeded dice
     Fault("rate_limited", first=1, retry_after=30)   a 429 that asks for 30 seconds
+    Fault("slow", model="claude-opus-5-5")           only the requests to that model
 
-Statuses, types and messages are those of real recordings (claude-api.md 3.1); the first
-fault of a timeline that applies to a request decides.
+All kinds stand in `labkit.sim.fault_kinds`.  The first fault of a timeline that applies to a
+request decides.  A timeline may also be read from a file: `labkit.sim.scenario`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
 
-from labkit.errors import UserError
+from labkit.catalog import model
+from labkit.errors import UnknownModel, UserError
+from labkit.sim import breakage
+from labkit.sim.error_answers import ERROR_LATENCY_S, error_reply
+from labkit.sim.fault_kinds import ANSWERS, BATCH_FAULTS, CODES, FAULTS, SPEND_LIMIT, STOPS
 from labkit.sim.reply import Reply
 
-__all__ = ["ANSWERS", "FAULTS", "Fault", "apply", "error_reply"]
+__all__ = [
+    "ANSWERS",
+    "CODES",
+    "ERROR_LATENCY_S",
+    "FAULTS",
+    "SPEND_LIMIT",
+    "STOPS",
+    "Fault",
+    "apply",
+    "error_reply",
+]
 
-ANSWERS: Mapping[str, tuple[int, str, str]] = {
-    "rate_limited": (429, "rate_limit_error", "This request would exceed your rate limit."),
-    "spend_limit": (429, "rate_limit_error", "You have reached your monthly spend limit."),
-    "internal": (500, "api_error", "Internal server error"),
-    "gateway_timeout": (504, "timeout_error", "Processing timed out."),
-    "overloaded": (529, "overloaded_error", "Overloaded"),
-}
-"""Faults that are answered: kind to status, error type and message."""
-
-ERROR_LATENCY_S = 0.05
-"""Assumed time of an error answer."""
-SPEND_LIMIT = "enforced_spend_limit_reached"
-BREAKAGES = ("refused", "reset", "silence", "cut", "stream_error", "slow", "unavailable")
-FAULTS = tuple(sorted([*ANSWERS, *BREAKAGES]))
+RAMP_WAIT_S = 20.0
+"""Assumed `retry_after` of a ramp limit; the API always sends one (claude-api.md 2.1)."""
+EMPTY_TOKENS = 3
+"""An answer without content still counts two or three tokens (claude-api.md 4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,11 @@ class Fault:
     """One thing that goes wrong.
 
     It strikes a request if the request is among the `first` so many, arrives within
-    [`start`, `end`) seconds, and the dice fall within `share`.  `retry_after` (seconds) is
-    sent with an error answer; `after` is how many stream events pass before a "cut" or a
-    "stream_error"; `factor` is how many times slower "slow" is.  A body that is not streamed is
-    "cut" half-way, and a "stream_error" is a 529 there.  Raises `UserError` for what cannot be.
+    [`start`, `end`) seconds, and the dice fall within `share`; where they are given, it must
+    also be for `model` (any of its names) or `path` (such as "/v1/messages").  `first` counts
+    every request, whatever it is for.  `retry_after` (seconds) is sent with an error answer.
+    What `after`, `factor`, `every` (seconds) and `lasts` (seconds) mean depends on the kind:
+    see `labkit.sim.fault_kinds`.  Raises `UserError` for what cannot be.
     """
 
     kind: str
@@ -56,69 +61,105 @@ class Fault:
     retry_after: float | None = None
     after: int = 0
     factor: float = 10.0
+    every: float = 1.0
+    lasts: float = inf
+    model: str | None = None
+    path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in FAULTS:
-            raise UserError(
-                f"There is no fault called {self.kind!r}; use one of {', '.join(FAULTS)}."
-            )
-        if not 0 <= self.share <= 1:
-            raise UserError(f"A fault's share lies between 0 and 1, so it cannot be {self.share}.")
-        if not self.start <= self.end:
-            raise UserError(f"A fault cannot start at {self.start} and end at {self.end}.")
-        if self.after < 0 or not 0 < self.factor < inf or not 0 <= (self.retry_after or 0) < inf:
-            raise UserError(
-                "A fault's after and retry_after cannot be negative, and its factor is above 0."
-            )
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise UserError(problem)
+        if self.kind == "ramp_limited" and self.retry_after is None:
+            object.__setattr__(self, "retry_after", RAMP_WAIT_S)
 
     @property
     def is_answer(self) -> bool:
         """Whether the API itself says no, so that the request costs neither tokens nor limits."""
         return self.kind in ANSWERS
 
-    def strikes(self, number: int, now: float, roll: float) -> bool:
-        """Whether it strikes request `number` (from 1) arriving at `now`, with dice at `roll`."""
+    def strikes(
+        self, number: int, now: float, roll: float, *, model_name: str = "", path: str = ""
+    ) -> bool:
+        """Whether it strikes request `number` (from 1) arriving at `now`, with dice at `roll`.
+
+        Where it is limited to a model or a path, it strikes no request whose model or path is
+        not told here.  A fault of batches strikes no request at all.
+        """
         in_turn = self.first is None or number <= self.first
-        return in_turn and self.start <= now < self.end and roll < self.share
+        if not in_turn or not self.start <= now < self.end or roll >= self.share:
+            return False
+        if self.path is not None and path.partition("?")[0].rstrip("/") != self.path:
+            return False
+        if self.model is not None and model_name not in model(self.model).names:
+            return False
+        return self.kind not in BATCH_FAULTS
+
+    def tokens_left(self, usual: int) -> int:
+        """Return the output tokens of an answer that would have `usual` of them without it."""
+        if self.kind == "empty":
+            return EMPTY_TOKENS
+        if self.kind == "refusal":
+            return min(self.after, usual)
+        if self.kind == "out_of_tokens":
+            return min(self.after or (usual + 1) // 2, usual)
+        return usual
 
 
-def error_reply(
-    status: int,
-    error_type: str,
-    message: str,
-    *,
-    request_id: str,
-    latency_s: float = ERROR_LATENCY_S,
-    headers: Mapping[str, str] | None = None,
-    error_code: str | None = None,
-) -> Reply:
-    """Return an error answer in the API's own shape."""
-    error: dict[str, object] = {"type": error_type, "message": message}
-    if error_code is not None:
-        error["details"] = {"error_code": error_code}
-    body = {"type": "error", "error": error, "request_id": request_id}
-    all_headers = {
-        "content-type": "application/json",
-        "request-id": request_id,
-        "x-envoy-upstream-service-time": str(round(latency_s * 1000)),
-        **(headers or {}),
-    }
-    return Reply(status, all_headers, ((latency_s, json.dumps(body).encode()),))
+def _problems(fault: Fault) -> Iterator[str]:
+    if fault.kind not in FAULTS:
+        yield f"There is no fault called {fault.kind!r}; use one of {', '.join(FAULTS)}."
+    if not 0 <= fault.share <= 1:
+        yield f"A fault's share lies between 0 and 1, so it cannot be {fault.share}."
+    if not fault.start <= fault.end:
+        yield f"A fault cannot start at {fault.start} and end at {fault.end}."
+    if fault.after < 0 or not 0 < fault.factor < inf or not 0 <= (fault.retry_after or 0) < inf:
+        yield "A fault's after and retry_after cannot be negative, and its factor is above 0."
+    if not 0 < fault.every < inf or not fault.lasts >= 0:
+        yield "A fault's every is above 0 seconds, and its lasts cannot be negative."
+    if fault.model is not None:
+        try:
+            model(fault.model)
+        except UnknownModel as error:
+            yield f"A fault can only be limited to a model there is. {error}"
 
 
 def apply(fault: Fault, healthy: Reply, request_id: str) -> Reply:
-    """Return what the client gets instead of the `healthy` reply."""
+    """Return what the client gets instead of the `healthy` reply.
+
+    A fault of what is said leaves the wire as it is: see `labkit.sim.answers.spoiled`.
+    """
     if fault.kind in ANSWERS:
         return _answer(fault, request_id)
     if fault.kind == "unavailable":  # a proxy's plain text, not the API's JSON
         return Reply(503, {"content-type": "text/plain"}, ((0.02, b"upstream connect error"),))
-    if fault.kind == "slow":
-        return healthy.slowed(fault.factor)
     if fault.kind == "refused":
         return Reply(0, ending="refused")
     if fault.kind in ("reset", "silence"):
         return Reply(healthy.status, healthy.headers, (), ending=fault.kind)
-    return _broken_stream(fault, healthy, request_id)
+    if fault.kind == "slow":
+        return healthy.slowed(fault.factor)
+    if fault.kind == "drip":
+        return breakage.dripped(healthy, fault.every)
+    if fault.kind == "ping_only":
+        return breakage.pinging(healthy, fault.every, fault.lasts)
+    return _broken(fault, healthy, request_id)
+
+
+def _broken(fault: Fault, healthy: Reply, request_id: str) -> Reply:
+    if fault.kind == "cut":
+        return breakage.cut(healthy, fault.after)
+    if fault.kind == "no_message_stop":
+        return breakage.unfinished(healthy, fault.after)
+    if fault.kind == "malformed_json":
+        return breakage.malformed(healthy, fault.after)
+    if fault.kind == "wrong_length":
+        return breakage.overpromised(healthy)
+    if fault.kind == "stream_error" and breakage.is_stream(healthy):
+        return breakage.with_error_event(healthy, fault.after, request_id)
+    if fault.kind == "stream_error" and healthy.status == 200:
+        return _answer(replace(fault, kind="overloaded"), request_id)  # no stream to hold it
+    return healthy
 
 
 def _answer(fault: Fault, request_id: str) -> Reply:
@@ -126,10 +167,10 @@ def _answer(fault: Fault, request_id: str) -> Reply:
     headers = {}
     if fault.retry_after is not None:
         headers["retry-after"] = _seconds(fault.retry_after)
-    asks_to_wait = fault.kind == "rate_limited" and fault.retry_after is not None
+    asks_to_wait = fault.kind.endswith("_limited") and fault.retry_after is not None
     if asks_to_wait or fault.kind in ("internal", "overloaded"):
         headers["x-should-retry"] = "true"
-    code = SPEND_LIMIT if fault.kind == "spend_limit" else None
+    code = CODES.get(fault.kind)
     return error_reply(
         status, error_type, message, request_id=request_id, headers=headers, error_code=code
     )
@@ -137,25 +178,3 @@ def _answer(fault: Fault, request_id: str) -> Reply:
 
 def _seconds(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
-
-
-def _broken_stream(fault: Fault, healthy: Reply, request_id: str) -> Reply:
-    """Break an answer off: a stream before its last event at the latest, a body half-way."""
-    if not healthy.headers["content-type"].startswith("text/event-stream"):
-        return _broken_body(fault, healthy, request_id)
-    passed = min(fault.after, len(healthy.chunks) - 1)
-    kept, at = healthy.chunks[:passed], healthy.chunks[passed][0]
-    if fault.kind == "cut":
-        return replace(healthy, chunks=kept, ending="reset", ended_s=at)
-    error = {"details": None, "type": "overloaded_error", "message": "Overloaded"}
-    body = {"type": "error", "error": error, "request_id": request_id}
-    event = f"event: error\ndata: {json.dumps(body)}\n\n".encode()
-    return replace(healthy, chunks=(*kept, (at, event)))
-
-
-def _broken_body(fault: Fault, healthy: Reply, request_id: str) -> Reply:
-    if fault.kind == "stream_error":  # there is no stream to hold the event: the status says it
-        overloaded = replace(fault, kind="overloaded")
-        return _answer(overloaded, request_id) if healthy.status == 200 else healthy
-    at, body = healthy.chunks[0]
-    return replace(healthy, chunks=((at, body[: len(body) // 2]),), ending="reset")

@@ -1,8 +1,9 @@
-"""What the simulated API says.  It never pretends to be a model: every answer says "simulated".
+"""The usual answer: a few sentences about waiting, which say that they are simulated.
 
-The words depend only on the request and the seed.  One rule lets a lesson show memory, or
+The words depend only on the request and the dice.  One rule lets a lesson show memory, or
 the lack of it: asked "what is my <thing>?", the answer is the last "my <thing> is <value>"
-found in the user's turns of this very request, and an honest "not told" when there is none.
+found in the user's turns of this very request, then in its system prompt, and an honest
+"does not say" when there is none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["answer"]
+from labkit.sim.answers.turns import last_user_turn, system_text, user_turns
+
+__all__ = ["SENTENCES", "answer", "recall"]
 
 QUESTION = re.compile(r"\bwhat(?:'s| is| was) my ([a-z ]{1,60}?)\s*\?", re.IGNORECASE)
 SENTENCES = (
@@ -29,25 +32,23 @@ SENTENCES = (
 
 def answer(body: Mapping[str, Any], dice: random.Random) -> str:
     """Return the text for a Messages request body."""
-    turns = [_text(message) for message in body["messages"] if message.get("role") == "user"]
-    asked = QUESTION.search(turns[-1]) if turns else None
-    if asked:
-        return _recall(asked.group(1).strip(), turns)
-    topic = " ".join(turns[-1].split()[:8]) if turns else "nothing"
+    recalled = recall(body)
+    if recalled is not None:
+        return recalled
+    words = last_user_turn(body).split()
+    topic = " ".join(words[:8]) if user_turns(body) else "nothing"
     sentences = dice.sample(SENTENCES, k=dice.randint(2, 5))
     return f'Simulated answer to "{topic}". ' + " ".join(sentences)
 
 
-def _recall(thing: str, turns: list[str]) -> str:
+def recall(body: Mapping[str, Any]) -> str | None:
+    """Return what the request tells of the thing it asks for, None if it asks for none."""
+    asked = QUESTION.search(last_user_turn(body))
+    if asked is None:
+        return None
+    thing = asked.group(1).strip()
     told = re.compile(rf"\bmy {re.escape(thing)} is ([\w-]+)", re.IGNORECASE)
-    for turn in reversed(turns):
+    for turn in (*reversed(user_turns(body)), system_text(body)):
         if match := told.search(turn):
             return f"Simulated answer. Your {thing} is {match.group(1)}."
     return f"Simulated answer. This request does not say what your {thing} is."
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content", "")
-    if isinstance(content, str):
-        return content
-    return " ".join(str(block.get("text", "")) for block in content)

@@ -1,0 +1,139 @@
+"""Which rule answers a request, in this order; the first that applies decides.
+
+    1. the script                            labkit.sim.answers.scripts
+    2. a tool call                           labkit.sim.answers.tools
+    3. JSON, where a schema is asked for     labkit.sim.answers.samples
+    4. the report of tool results            labkit.sim.answers.tools
+    5. classification                        labkit.sim.answers.classification
+    6. a summary                             labkit.sim.answers.summaries
+    7. "what is my <thing>?"                 labkit.sim.answers.plain
+    8. arithmetic                            labkit.sim.answers.arithmetic
+    9. a few sentences                       labkit.sim.answers.plain
+
+Thinking comes before all of it where a request turns it on.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from labkit.sim.answers.arithmetic import calculated
+from labkit.sim.answers.classification import classified, read_labels
+from labkit.sim.answers.composed import Block, Composed, finished
+from labkit.sim.answers.hints import read_hints
+from labkit.sim.answers.plain import answer, recall
+from labkit.sim.answers.samples import sample
+from labkit.sim.answers.scripts import REFUSED, Said, Script, scripted
+from labkit.sim.answers.skills import SKILLS, Skill, skill_of
+from labkit.sim.answers.summaries import summary, wants_summary
+from labkit.sim.answers.thinking import signature, thinks, thought
+from labkit.sim.answers.tools import reported, tool_calls, tool_use
+from labkit.sim.answers.turns import last_user_turn, mapped, tool_results
+from labkit.sim.tokens import count_text
+
+__all__ = ["compose"]
+
+
+def compose(
+    body: Mapping[str, Any],
+    dice: random.Random,
+    *,
+    seed: int = 0,
+    number: int = 1,
+    script: Script | None = None,
+    skills: Mapping[str, Skill] = SKILLS,
+    prompt_tokens: int | None = None,
+) -> Composed:
+    """Return what the API says to request `number` (from 1), a valid Messages body.
+
+    `dice` choose the sentences of the usual answer; everything else follows from `seed`, the
+    number and the request.  `skills` are by line of models.  `prompt_tokens` lets an answer end
+    at the edge of the context window.  Raises `UserError` for a script that makes no sense.
+    """
+    said = scripted(script, body, number) if script else None
+    if said is None:
+        said = _ruled(body, dice, seed, number, skills)
+    blocks = tuple(_completed(each, seed, number, at) for at, each in enumerate(said.blocks))
+    calls = any(each["type"] == "tool_use" for each in blocks)
+    reason = said.stop_reason or ("tool_use" if calls else "end_turn")
+    details = REFUSED if reason == "refusal" and said.stop_details is None else said.stop_details
+    blocks, thinking_tokens = _with_thinking(blocks, body, seed, number)
+    draft = Composed(blocks, reason, stop_details=details, thinking_tokens=thinking_tokens)
+    return finished(draft, body, prompt_tokens=prompt_tokens)
+
+
+def _ruled(
+    body: Mapping[str, Any],
+    dice: random.Random,
+    seed: int,
+    number: int,
+    skills: Mapping[str, Skill],
+) -> Said:
+    calls = tool_calls(body, seed=seed, number=number)
+    if calls:
+        return Said(calls)
+    schema = _schema(body)
+    skill = skill_of(str(body["model"]), skills)
+    if schema is not None:
+        result = _result(body, skill, seed)
+        hints = read_hints(body, () if result is None else (result,))
+        return Said(json.dumps(sample(schema, hints), separators=(",", ":"), ensure_ascii=False))
+    results = tool_results(body)
+    if results:
+        return Said(reported(results))
+    to_classify = read_labels(last_user_turn(body)) is not None
+    if not to_classify and wants_summary(body):
+        return Said(summary(body, skill, seed=seed))
+    result = None
+    if to_classify or recall(body) is None:
+        result = _result(body, skill, seed)
+    return Said(answer(body, dice) if result is None else result)
+
+
+def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the JSON Schema a request asks for; `output_format` is its beta name."""
+    for asked in (mapped(body.get("output_config")).get("format"), body.get("output_format")):
+        if mapped(asked).get("type") == "json_schema":
+            return mapped(mapped(asked).get("schema"))
+    return None
+
+
+def _result(body: Mapping[str, Any], skill: Skill, seed: int) -> str | None:
+    """Return the label or the number a request asks for, None if it asks for neither."""
+    turn, name = last_user_turn(body), str(body["model"])
+    labels = read_labels(turn)
+    if labels is not None:
+        return classified(turn, labels, right=skill.right, seed=seed, model=name)
+    return calculated(turn, right=skill.right, seed=seed, model=name)
+
+
+def _completed(block: Block, seed: int, number: int, place: int) -> Block:
+    """Return a block with the id or the signature that it lacks."""
+    if block["type"] == "tool_use" and "id" not in block:
+        return tool_use(block["name"], block["input"], seed, number, place)
+    if block["type"] == "thinking" and "signature" not in block:
+        return {**block, "signature": signature(seed=seed, number=number)}
+    return block
+
+
+def _with_thinking(
+    blocks: tuple[Block, ...], body: Mapping[str, Any], seed: int, number: int
+) -> tuple[tuple[Block, ...], int | None]:
+    """Return the blocks behind their thinking, and the tokens of it."""
+    name = str(body["model"])
+    told = [str(each["thinking"]) for each in blocks if each["type"] == "thinking"]
+    if told:
+        return blocks, sum(count_text(each, name) for each in told)
+    thinking = thought(body, seed=seed, number=number)
+    if thinking is None:
+        return blocks, 0 if thinks(body) else None
+    text, is_shown = thinking
+    block = {
+        "type": "thinking",
+        "thinking": text if is_shown else "",
+        "signature": signature(seed=seed, number=number),
+    }
+    return (block, *blocks), count_text(text, name)
