@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labkit.flow import Request
@@ -72,8 +72,7 @@ def _requests(path: Path) -> Iterator[Request]:
     """Read the requests of a cassette that can cost anything."""
     from labkit.lab.cassette import read_cassette
 
-    cassette: Any = read_cassette(path)[0]
-    for each in cassette.requests:
+    for each in read_cassette(path).requests:
         place = urlsplit(each.uri).path
         if each.method == "POST" and place not in FREE_PATHS:
             yield Request(body=json.loads(each.body), path=place, method=each.method)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-
-from labkit.lab.scrub import canonical
 
 __all__ = ["explain"]
 
@@ -18,12 +14,16 @@ CHOICES = """What you can do:
      Lab(..., mode="simulate"), then restart the kernel.
   3. With a key of your own, record it anew: labkit record --live --budget 0.50 NOTEBOOK."""
 
+WIDTH, BEFORE = 160, 40
+"""How many characters of a line are shown, and how many of them before the first difference."""
+Asked = tuple[str, str, str]
+"""A request as it is matched: method, path, canonical body."""
 
-def explain(path: Path, recorded: Sequence[Any], asked: Any) -> str:
-    """Return the message for a request (vcrpy's) that `recorded` cannot answer any more."""
+
+def explain(path: Path, recorded: Sequence[Asked], asked: Asked) -> str:
+    """Return the message for a request that `recorded` (not empty) cannot answer any more."""
     name = f"{path.parent.name}/{path.name}"
-    wanted = _spelled(asked)
-    repeats = sum(_spelled(request) == wanted for request in recorded)
+    repeats = sum(each == asked for each in recorded)
     if repeats:
         times = "once" if repeats == 1 else f"{repeats} times"
         return (
@@ -31,26 +31,51 @@ def explain(path: Path, recorded: Sequence[Any], asked: Any) -> str:
             "Nothing was sent.\nRun the cell that makes the client again: that rewinds the "
             f"cassette to its beginning.\n{CHOICES}"
         )
-    nearest = max(recorded, key=lambda request: _likeness(_spelled(request), wanted))
+    wanted = _spelled(asked)
+    nearest = max(map(_spelled, recorded), key=lambda each: _likeness(each, wanted))
     return (
         f"The cassette {name} has no answer to this request, and nothing was sent.\n"
         f"The nearest recorded request differs in this (- recorded, + asked):\n"
-        f"{_difference(_spelled(nearest), wanted)}\n{CHOICES}"
+        f"{_difference(nearest, wanted)}\n{CHOICES}"
     )
 
 
-def _spelled(request: Any) -> str:
-    return f"{request.method} {urlsplit(request.uri).path}\n{canonical(request.body)}"
+def _spelled(asked: Asked) -> str:
+    method, path, body = asked
+    return f"{method} {path}\n{body}"
 
 
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.splitlines(), other.splitlines()).ratio()
+def _likeness(one: str, other: str) -> tuple[float, float]:
+    """Compare by whole lines, and where that says nothing by letters (of not too long texts)."""
+    lines = difflib.SequenceMatcher(None, one.splitlines(), other.splitlines()).ratio()
+    return lines, difflib.SequenceMatcher(None, one[:2000], other[:2000]).quick_ratio()
 
 
 def _difference(recorded: str, asked: str, most: int = 20) -> str:
-    lines = difflib.unified_diff(recorded.splitlines(), asked.splitlines(), n=0, lineterm="")
-    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-    shown = [f"    {line[:160]}{'...' if len(line) > 160 else ''}" for line in changed[:most]]
-    if len(changed) > most:
-        shown.append(f"    ... and {len(changed) - most} more lines")
-    return "\n".join(shown)
+    old, new = recorded.splitlines(), asked.splitlines()
+    changes: list[str] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new).get_opcodes():
+        if kind == "equal":
+            continue
+        before, after = old[a:b], new[c:d]
+        for one, other in zip(before, after, strict=False):
+            start = max(0, _first_difference(one, other) - BEFORE)
+            changes += [f"- {_window(one, start)}", f"+ {_window(other, start)}"]
+        paired = min(len(before), len(after))
+        changes += [f"- {_window(line, 0)}" for line in before[paired:]]
+        changes += [f"+ {_window(line, 0)}" for line in after[paired:]]
+    if len(changes) > most:
+        changes = [*changes[:most], f"... and {len(changes) - most} more lines"]
+    return "\n".join(f"    {line}" for line in changes)
+
+
+def _first_difference(one: str, other: str) -> int:
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _window(line: str, start: int) -> str:
+    """Show a long line from `start` on, where it becomes different."""
+    shown = line[start : start + WIDTH]
+    before, after = "..." if start else "", "..." if len(line) > start + WIDTH else ""
+    return f"{before}{shown}{after}"

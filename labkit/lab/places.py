@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from labkit.errors import UserError
 
-__all__ = ["MODES", "cassettes_of", "chosen_mode", "project_root"]
+__all__ = ["MODES", "cassette_path", "cassettes_of", "chosen_mode", "project_root"]
 
 MODES = ("replay", "simulate", "record", "live")
+NAME = re.compile(r"\w[\w.-]*")
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -29,9 +31,24 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def cassettes_of(lesson: str) -> Path:
-    """Return the folder of a lesson's cassettes; while recording, the one being filled."""
+    """Return the folder of a lesson's cassettes; while recording, the one being filled.
+
+    Raises `UserError` for what cannot be the name of a folder.
+    """
+    _check_name("lesson", lesson)
     staged = os.environ.get("LABKIT_STAGING")
     return (Path(staged) if staged else project_root() / "cassettes") / lesson
+
+
+def cassette_path(folder: Path, name: str) -> Path:
+    """Return the file of a cassette; raises `UserError` for what cannot be its name."""
+    _check_name("cassette", name)
+    return folder / f"{name}.yaml"
+
+
+def _check_name(what: str, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a {what}: use letters, digits, hyphens and dots.")
 
 
 def chosen_mode(mode: str | None) -> str:

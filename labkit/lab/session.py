@@ -9,10 +9,8 @@ would ship, and the cell reads the same in every mode.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
-import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,12 +22,15 @@ from labkit.catalog import role
 from labkit.clock import Clock, SystemClock, VirtualClock
 from labkit.drivers import Layer
 from labkit.errors import UserError
-from labkit.lab.cassette import Recorder, Replay
+from labkit.lab.cassette import Replay
 from labkit.lab.money import api_key, dollars
-from labkit.lab.places import cassettes_of, chosen_mode
+from labkit.lab.places import cassette_path, cassettes_of, chosen_mode
 from labkit.lab.provenance import made_by, provenance
 from labkit.lab.sockets import SocketGuard
 from labkit.lab.spending import Purse
+from labkit.lab.staging import finish, mark
+from labkit.lab.taped import Recorder
+from labkit.lab.wiring import client_options, run_for_real
 from labkit.layers.annotate import Annotate
 from labkit.ledger import Ledger
 from labkit.sim.core import SimulatedApi
@@ -84,7 +85,9 @@ class Lab:
         if not real:
             self.guard.close()
         self._recorders: list[Recorder] = []
+        self._marker: Path | None = None
         if self.mode == "record":
+            self._marker = mark(lesson, spends=self.from_api)
             atexit.register(self.close)
 
     def model(self, name: str) -> str:
@@ -149,17 +152,13 @@ class Lab:
         """
         if isinstance(self.clock, VirtualClock):
             return run_virtual(main, self.clock, until=until)
-        results: list[T] = []
-        thread = threading.Thread(target=lambda: results.append(asyncio.run(main)))
-        thread.start()
-        thread.join()
-        return results[0]
+        return run_for_real(main)
 
     def close(self) -> None:
         """Write what was recorded; the end of the notebook's kernel does this too."""
-        for recorder in self._recorders:
-            recorder.save()
-        self._recorders.clear()
+        while self._recorders:
+            self._recorders.pop(0).save()
+        finish(self._marker)
 
     def __repr__(self) -> str:
         source = {
@@ -174,7 +173,7 @@ class Lab:
         self, cassette: str, faults: Sequence[Fault], seed: int
     ) -> tuple[Source | None, list[Observer]]:
         """Return what answers this client (None: the real API) and who watches."""
-        path = self.folder / f"{cassette}.yaml"
+        path = cassette_path(self.folder, cassette)
         if self.mode == "replay":
             return Replay(path), [self.ledger.observe]
         source: Source | None = None
@@ -182,18 +181,18 @@ class Lab:
             source = Simulated(SimulatedApi(seed=seed, faults=faults))
         observers: list[Observer] = [self.ledger.observe]
         if self.mode == "record":
-            recorder = Recorder(path, provenance(from_api=self.from_api, seed=seed))
+            story = provenance(from_api=self.from_api, seed=seed)
+            recorder = Recorder(path, story, secrets=[self.key] if self.from_api else [])
             self._recorders.append(recorder)
             observers.append(recorder.observe)
         return source, observers
 
     def _options(self, layers: Sequence[Layer], options: dict[str, Any]) -> dict[str, Any]:
-        """Return the keyword arguments that every client of this bench shares."""
-        stack = [*layers, *([self.purse] if self.purse else []), Annotate()]
-        for layer in stack:
-            layer.clock = self.clock
-        tracing = {"tracer_provider": self.ledger.provider, "propagation": False}
-        chosen = {"api_key": self.key, "middleware": stack, "open_telemetry": tracing, **options}
-        if self.mode == "record":  # recorded bodies are plain text
-            chosen["default_headers"] = {"accept-encoding": "identity"}
-        return chosen
+        return client_options(
+            options,
+            stack=[*layers, *([self.purse] if self.purse else []), Annotate()],
+            clock=self.clock,
+            ledger=self.ledger,
+            key=self.key,
+            from_api=self.from_api,
+        )
