@@ -1,0 +1,52 @@
+"""From the bytes of a request to its JSON, or to the refusal of bytes that are none.
+
+The size is judged before anything is read: on the real API a proxy in front of it does that
+(claude-api.md 3.2).  Text that cannot be encoded again, such as half a surrogate pair, is no
+valid JSON here, as on the real API, so that no later step meets it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from labkit.sim.problem import ApiError, invalid
+
+__all__ = ["LARGEST_BATCH", "LARGEST_MESSAGE", "read_json", "too_large"]
+
+LARGEST_MESSAGE = 32 * 1024 * 1024
+"""Bytes of a Messages or token counting body (claude-api.md 3.2)."""
+LARGEST_BATCH = 256 * 1024 * 1024
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def too_large(length: int, *, batch: bool = False) -> ApiError | None:
+    """Return the 413 for a body of this many bytes, None if it is not over the limit."""
+    if length <= (LARGEST_BATCH if batch else LARGEST_MESSAGE):
+        return None
+    return ApiError(413, "request_too_large", "Request exceeds the maximum size")
+
+
+def read_json(content: bytes) -> object | ApiError:
+    """Return the value a body holds, or the 400 for one that is not JSON."""
+    try:
+        value: object = json.loads(content.decode(), parse_constant=_refuse)
+        if SURROGATE.search(content):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return invalid("The request body is not valid JSON: no low surrogate in string")
+    except (ValueError, RecursionError) as error:
+        return invalid(f"The request body is not valid JSON: {_reason(error)}")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error)
