@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from labkit.catalog import role
 from labkit.clock import VirtualClock
@@ -135,6 +135,9 @@ def play(
             else:
                 story.message = client.messages.create(**asked)
         except (anthropic.APIError, Refused, DeadlineExceeded) as error:
+            cause = error.__cause__
+            if isinstance(error, anthropic.APIConnectionError) and _is_a_defect(cause):
+                raise cause from None
             story.error = error
     story.attempts = [
         replace(each, start_s=each.start_s - BEGAN, end_s=each.end_s - BEGAN)
@@ -143,6 +146,13 @@ def play(
     story.gaps, story.slept_after = watched.gaps, watched.slept_after
     story.ended = clock.now() - BEGAN
     return story
+
+
+def _is_a_defect(cause: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether the SDK took a defect of the bench for a lost connection."""
+    import httpx2
+
+    return cause is not None and not isinstance(cause, httpx2.TransportError)
 
 
 QUESTION = [{"role": "user", "content": "Is the shop open on Sunday?"}]

@@ -75,6 +75,18 @@ def test_a_stream_that_fails_before_its_first_word_is_one_attempt() -> None:
     assert story.message.usage.output_tokens > 0
 
 
+def test_a_defect_of_the_stage_is_not_taken_for_a_lost_connection() -> None:
+    """The SDK would call it one, and the answer would be blamed for it."""
+
+    class Broken(Fault):
+        def strikes(self, *_: Any, **__: Any) -> bool:
+            raise ZeroDivisionError("the server is badly made")
+
+    with pytest.raises(ZeroDivisionError, match="badly made"):
+        play(Layer(), Broken("overloaded"))
+    assert play(Layer(), Fault("refused")).error is not None
+
+
 def test_the_table_has_a_row_for_each_attempt() -> None:
     """In the columns of the request timeline."""
     table = play(Twice(), Fault("overloaded", first=1)).table("twice")
