@@ -26,7 +26,7 @@
     pause_turn           stop_reason pause_turn
     batch_row_errored    a `share` of the rows of each batch
     batch_row_expired    a `share` of the rows of each batch
-    batch_not_found_yet  a batch is a 404 for `lasts` seconds after its creation
+    batch_not_found_yet  a batch is a 404 for `lasts` seconds after its creation, usually 10
 
 Statuses, types and messages are those of real recordings (claude-api.md 3.1), but for the
 words of a ramp limit, which are not established.

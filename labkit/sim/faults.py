@@ -37,6 +37,8 @@ __all__ = [
 
 RAMP_WAIT_S = 20.0
 """Assumed `retry_after` of a ramp limit; the API always sends one (claude-api.md 2.1)."""
+HIDDEN_S = 10.0
+"""Assumed time for which a new batch is not found, where nobody says how long it lasts."""
 EMPTY_TOKENS = 3
 """An answer without content still counts two or three tokens (claude-api.md 4.3)."""
 
@@ -72,6 +74,8 @@ class Fault:
             raise UserError(problem)
         if self.kind == "ramp_limited" and self.retry_after is None:
             object.__setattr__(self, "retry_after", RAMP_WAIT_S)
+        if self.kind == "batch_not_found_yet" and self.lasts == inf:
+            object.__setattr__(self, "lasts", HIDDEN_S)
 
     @property
     def is_answer(self) -> bool:
