@@ -1,0 +1,229 @@
+"""An hour of traffic through retry, breaker and throttle: labkit's fleet beside SimPy.
+
+The same scenario is written twice: once with the layers a program ships, once by hand as SimPy
+processes.  Both run in one go, in turn; printed are attempts a second, the ratio, what became
+of the calls on either side, and how much memory a run takes that streams its rows to a file.
+
+    uv run python benchmarks/fleet.py [--hours 1] [--rate 100] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import exp
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import simpy
+
+from labkit.layers.backoff import FullJitter
+from labkit.layers.breaker import Breaker
+from labkit.layers.retry import Retry
+from labkit.layers.throttle import Throttle
+from labkit.sim.engine import Engine
+from labkit.sim.faults import Fault
+from labkit.sim.fleet import Fleet
+from labkit.sim.latency import ASSUMED, SPREAD
+from labkit.sim.rows import Tally, ToFile
+from labkit.sim.traffic import Task, requests, steady
+
+TASK = Task("question", prompt=900, output=200)
+ATTEMPTS, BASE, CAP = 4, 0.5, 30.0
+LIMITS = {"requests": 9_000, "input_tokens": 9_000_000, "output_tokens": 2_500_000}
+
+
+@dataclass
+class Result:
+    """What a run counted."""
+
+    calls: int
+    answered: int
+    attempts: int
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Share of calls that were answered."""
+        return self.answered / self.calls
+
+
+def outage(hours: float) -> tuple[float, float, float]:
+    """Return (start, end, share of requests that fail) of the scenario's brownout."""
+    length = hours * 3600
+    return 0.4 * length, 0.45 * length, 0.3
+
+
+def with_labkit(hours: float, rate: float, seed: int, sink: Any = None) -> Result:
+    """Run the scenario with labkit's layers and fleet."""
+    start, end, share = outage(hours)
+    engine = Engine(
+        seed=seed, tier=None, faults=[Fault("overloaded", start=start, end=end, share=share)]
+    )
+    stack = [
+        Retry(ATTEMPTS, backoff=FullJitter(BASE, CAP), seed=seed),
+        Breaker(seed=seed),
+        Throttle(**LIMITS),
+    ]
+    tally = sink if sink is not None else Tally()
+    began = time.perf_counter()
+    traffic = requests(steady(rate), until=hours * 3600, mix=[TASK], seed=seed)
+    Fleet(stack, engine, tally).run(traffic)
+    seconds = time.perf_counter() - began
+    return Result(tally.calls, tally.answered, tally.attempts, seconds)
+
+
+class HandWritten:
+    """The same scenario as SimPy processes, with a retry, a breaker and a throttle of its own."""
+
+    def __init__(self, hours: float, rate: float, seed: int) -> None:
+        self.env = simpy.Environment()
+        self.dice = random.Random(seed)
+        self.hours, self.rate = hours, rate
+        self.outage = outage(hours)
+        self.levels = [limit / 10 for limit in LIMITS.values()]
+        self.refilled = 0.0
+        self.ends: list[tuple[float, bool]] = []
+        self.failures = 0
+        self.open_until = -1.0
+        self.good_probes, self.probing, self.trips = 0, False, 0
+        self.state = "closed"
+        self.calls = self.answered = self.attempts = 0
+
+    def traffic(self) -> Generator[Any, Any, None]:
+        """Let calls arrive."""
+        while True:
+            yield self.env.timeout(self.dice.expovariate(self.rate))
+            if self.env.now >= self.hours * 3600:
+                return
+            prompt = max(1, round(TASK.prompt * self.dice.lognormvariate(0, TASK.spread)))
+            output = max(1, round(TASK.output * self.dice.lognormvariate(0, TASK.spread)))
+            self.env.process(self.call(prompt, output))
+
+    def call(self, prompt: int, output: int) -> Generator[Any, Any, None]:
+        """Make a call with retries."""
+        self.calls += 1
+        for attempt in range(ATTEMPTS):
+            verdict = yield from self.guarded(prompt, output)
+            if verdict != "failed":
+                self.answered += verdict == "answered"
+                return
+            if attempt + 1 < ATTEMPTS:
+                yield self.env.timeout(self.dice.uniform(0, min(CAP, BASE * 2**attempt)))
+
+    def guarded(self, prompt: int, output: int) -> Generator[Any, Any, str]:
+        """Ask the breaker, wait for the throttle, send."""
+        now = self.env.now
+        if self.state == "open":
+            if now < self.open_until:
+                return "refused"
+            self.state, self.good_probes = "half-open", 0
+        probe = self.state == "half-open"
+        if probe and self.probing:
+            return "refused"
+        self.probing = self.probing or probe
+        gained = (now - self.refilled) / 60
+        self.refilled = now
+        amounts = (1, prompt, 300)
+        wait = 0.0
+        for place, limit in enumerate(LIMITS.values()):
+            level = min(limit / 10, self.levels[place] + gained * limit) - amounts[place]
+            self.levels[place] = level
+            wait = max(wait, -level * 60 / limit)
+        if wait > 0:
+            yield self.env.timeout(wait)
+        ok = yield from self.attempt(prompt, output)
+        self.learn(probe, ok)
+        return "answered" if ok else "failed"
+
+    def attempt(self, prompt: int, output: int) -> Generator[Any, Any, bool]:
+        """Let the API answer, or not."""
+        self.attempts += 1
+        start, end, share = self.outage
+        if start <= self.env.now < end and self.dice.random() < share:
+            yield self.env.timeout(0.05)
+            return False
+        speed = ASSUMED["haiku"]
+        first = speed.first_token_s + prompt / 1000 * speed.per_1000_prompt_tokens_s
+        first *= exp(self.dice.gauss(0, SPREAD))
+        pace = exp(self.dice.gauss(0, SPREAD)) / speed.tokens_per_second
+        yield self.env.timeout(first + output * pace)
+        return True
+
+    def learn(self, probe: bool, ok: bool) -> None:
+        """Let the breaker learn how an attempt ended."""
+        now = self.env.now
+        if probe:
+            self.probing = False
+            self.good_probes += ok
+            if not ok:
+                self.trip(now)
+            elif self.good_probes >= 2:
+                self.state, self.trips, self.failures = "closed", 0, 0
+                self.ends.clear()
+            return
+        heapq.heappush(self.ends, (now, ok))
+        self.failures += not ok
+        while self.ends and self.ends[0][0] <= now - 30:
+            self.failures -= not heapq.heappop(self.ends)[1]
+        if self.state == "closed" and len(self.ends) >= 20 and self.failures * 2 >= len(self.ends):
+            self.trip(now)
+
+    def trip(self, now: float) -> None:
+        """Open the circuit for a while."""
+        ceiling = min(120.0, 5.0 * 2**self.trips)
+        self.state, self.trips = "open", self.trips + 1
+        self.open_until = now + self.dice.uniform(ceiling / 2, ceiling)
+
+
+def with_simpy(hours: float, rate: float, seed: int) -> Result:
+    """Run the scenario as SimPy processes."""
+    scene = HandWritten(hours, rate, seed)
+    began = time.perf_counter()
+    scene.env.process(scene.traffic())
+    scene.env.run()
+    seconds = time.perf_counter() - began
+    return Result(scene.calls, scene.answered, scene.attempts, seconds)
+
+
+def peak_memory(hours: float, rate: float) -> float:
+    """Return the most memory in MB that a run held which streams its rows to a file."""
+    with tempfile.TemporaryDirectory() as folder, ToFile(Path(folder) / "attempts.csv") as sink:
+        tracemalloc.start()
+        with_labkit(hours, rate, seed=1, sink=sink)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak / 1e6
+
+
+def main() -> None:
+    """Run both, in turn, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=100.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    ratios = []
+    for number in range(options.rounds):
+        ours = with_labkit(options.hours, options.rate, seed=number)
+        theirs = with_simpy(options.hours, options.rate, seed=number)
+        pace, their_pace = ours.attempts / ours.seconds, theirs.attempts / theirs.seconds
+        ratios.append(pace / their_pace)
+        print(
+            f"round {number + 1}: labkit {pace:,.0f} attempts/s, {ours.share:.2%} of {ours.calls:,} "
+            f"answered; SimPy {their_pace:,.0f} attempts/s, {theirs.share:.2%} of {theirs.calls:,}"
+        )
+    print(f"labkit's attempts a second against SimPy's: {median(ratios):.2f} (median)")
+    short, long = peak_memory(options.hours / 10, options.rate), peak_memory(options.hours, options.rate)
+    print(f"most memory held: {short:.1f} MB for a tenth of the time, {long:.1f} MB for all of it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A circuit breaker: stop asking a service that is failing, and find out gently when it is back.
+
+Place it inside of `Retry`: every attempt is counted, and a refusal is not retried.  Outside,
+it would see one long call where there were four failures (resilience.md 2.2, check 9).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from labkit.drivers import Layer
+from labkit.errors import CircuitOpen
+from labkit.flow import Flow, Note, Now, Outcome, Request, Send
+from labkit.layers.circuit import Circuit
+
+__all__ = ["Breaker", "verdict"]
+
+
+def verdict(outcome: Outcome) -> bool | None:
+    """Say whether an outcome is a failure of the service; None says nothing either way.
+
+    Failures: no connection, a timeout, 408, 5xx, 529, an error inside a stream.  A 429 is our
+    own limit and concerns the throttle; a refusal of ours was never sent.  Any other 4xx is an
+    answer: the service works, the request was wrong.
+    """
+    if outcome.unreachable:
+        return True
+    if outcome.status is None or outcome.status == 429:
+        return None
+    broken = outcome.status < 300 or outcome.status == 408 or outcome.status >= 500
+    return broken and not outcome.ok
+
+
+class Breaker(Layer):
+    """Refuses calls with `CircuitOpen` while the service behind them is failing.
+
+    There is one circuit for each model and speed, since they fail apart; `circuit` makes one
+    (default: `Circuit()`), and `circuits` holds them for an operator's eyes and hands.
+    """
+
+    def __init__(
+        self, circuit: Callable[[], Circuit] | None = None, *, seed: int | None = None
+    ) -> None:
+        dice = random.Random(seed)
+        self._make = circuit if circuit is not None else lambda: Circuit(dice=dice)
+        self.circuits: dict[tuple[str, str], Circuit] = {}
+
+    def flow(self, request: Request) -> Flow:
+        """Ask for a permit, send, and record what came of it."""
+        key = (request.model or "", str(request.body.get("speed", "standard")))
+        circuit = self.circuits.get(key) or self.circuits.setdefault(key, self._make())
+        now: float = yield Now()
+        permit = circuit.admit(now)
+        if permit is None:
+            left = circuit.statistics(now).rest_left
+            yield Note("refused", by="breaker", state=circuit.state.value)
+            why = f"The circuit for {key[0]} is {circuit.state.value}; try again in {left:.1f} s."
+            return Outcome(error=CircuitOpen(why, retry_after=left or None))
+        try:
+            outcome: Outcome = yield Send(request)
+        except GeneratorExit:
+            circuit.cancel(permit)
+            raise
+        failed = verdict(outcome)
+        if failed is None:
+            circuit.cancel(permit)
+            return outcome
+        before = circuit.state
+        circuit.record(permit, (yield Now()), failed=failed)
+        if circuit.state is not before:
+            yield Note("circuit", was=before.value, now=circuit.state.value)
+        return outcome

@@ -1,0 +1,158 @@
+"""Rate limits: a continuous token bucket each for requests, input and output tokens.
+
+Rules and figures are those of claude-api.md 2.  What the public rules leave open is decided
+here: a bucket holds one minute's allowance; input is debited when a request is admitted, by
+what the prompt cache does not cover; output when the answer has been produced, so that the
+output bucket may run into debt and then refuses newcomers until it is paid off.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+
+__all__ = ["TIERS", "Bucket", "Limits", "RateLimiter", "Refusal", "limit_class", "tier_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one class of models may do in a minute."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+FABLE = {"start": Limits(1_000, 500_000, 100_000), "build": Limits(2_000, 1_500_000, 300_000)}
+FABLE["scale"] = Limits(4_000, 4_000_000, 800_000)
+OTHERS = {"start": Limits(1_000, 2_000_000, 400_000), "build": Limits(5_000, 5_000_000, 1_000_000)}
+OTHERS["scale"] = Limits(10_000, 10_000_000, 2_000_000)
+TIERS = ("start", "build", "scale")
+SHARED = {
+    "fable-5": ("claude-fable-5",),
+    "mythos-5": ("claude-mythos-5",),
+    "opus-4": ("claude-opus-4-5", "claude-opus-4-6", "claude-opus-4-7", "claude-opus-4-8"),
+    "sonnet-4": ("claude-sonnet-4-5", "claude-sonnet-4-6"),
+}
+"""Classes with one bucket for several models; every other model has its own."""
+
+
+def limit_class(model_id: str) -> str:
+    """Return the class whose buckets a model draws on (claude-api.md 2.1)."""
+    for name, prefixes in SHARED.items():
+        if model_id.startswith(prefixes):
+            return name
+    return model_id
+
+
+def tier_limits(model_class: str, tier: str) -> Limits:
+    """Return the standard limits of a class in a tier (claude-api.md 2.2)."""
+    table = FABLE if model_class in ("fable-5", "mythos-5") else OTHERS
+    return table[tier]
+
+
+class Bucket:
+    """A token bucket that refills continuously; `level` may be negative when it is in debt."""
+
+    __slots__ = ("_at", "capacity", "level", "rate")
+
+    def __init__(self, per_minute: int, now: float) -> None:
+        self.capacity = per_minute
+        self.rate = per_minute / 60.0
+        self.level = float(per_minute)
+        self._at = now
+
+    def refill(self, now: float) -> None:
+        """Bring the level up to date."""
+        if now > self._at:
+            self.level = min(float(self.capacity), self.level + (now - self._at) * self.rate)
+            self._at = now
+
+    def wait_for(self, amount: float) -> float:
+        """Return the seconds until `amount` is there, 0 if it is."""
+        return max(0.0, (amount - self.level) / self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is over a limit; `retry_after_s` is None when waiting cannot help."""
+
+    kind: str
+    limit: int
+    retry_after_s: int | None
+
+
+class RateLimiter:
+    """The buckets of one class of models."""
+
+    def __init__(self, limits: Limits, now: float = 0.0) -> None:
+        self.limits = limits
+        self.requests = Bucket(limits.requests, now)
+        self.input = Bucket(limits.input_tokens, now)
+        self.output = Bucket(limits.output_tokens, now)
+        self._due: list[tuple[float, int]] = []
+
+    def advance(self, now: float) -> None:
+        """Refill the buckets, and debit the answers that have been produced by now."""
+        while self._due and self._due[0][0] <= now:
+            at, tokens = heapq.heappop(self._due)
+            self.output.refill(at)
+            self.output.level -= tokens
+        for bucket in (self.requests, self.input, self.output):
+            bucket.refill(now)
+
+    def admit(self, input_tokens: int, now: float) -> Refusal | None:
+        """Debit a request that arrives now, or return why it is refused (and debit nothing)."""
+        self.advance(now)
+        if input_tokens > self.input.capacity:
+            return Refusal("input tokens", self.input.capacity, None)
+        for kind, bucket, amount in (
+            ("requests", self.requests, 1.0),
+            ("input tokens", self.input, float(input_tokens)),
+            ("output tokens", self.output, 1.0),
+        ):
+            if bucket.level < amount:
+                return Refusal(kind, bucket.capacity, max(1, ceil(bucket.wait_for(amount))))
+        self.requests.level -= 1
+        self.input.level -= input_tokens
+        return None
+
+    def produce(self, output_tokens: int, at: float) -> None:
+        """Debit an answer's tokens at the time when it has been produced."""
+        heapq.heappush(self._due, (at, output_tokens))
+
+    def headers(self, now: float, epoch: float) -> Mapping[str, str]:
+        """Return the twelve headers; `epoch` is virtual time zero in seconds since 1970.
+
+        Token figures are rounded to thousands, and "tokens" is input plus output, as in every
+        real recording (WIRE-FORMAT.md 4).
+        """
+        self.advance(now)
+        result: dict[str, str] = {}
+        figures = {
+            "requests": (self.requests.capacity, int(max(0.0, self.requests.level)), self.requests),
+            "input-tokens": (self.input.capacity, _thousands(self.input), self.input),
+            "output-tokens": (self.output.capacity, _thousands(self.output), self.output),
+        }
+        for name, (limit, remaining, bucket) in figures.items():
+            _write(result, name, limit, remaining, epoch + now + bucket.wait_for(bucket.capacity))
+        both = [self.input, self.output]
+        limit, remaining = sum(b.capacity for b in both), sum(_thousands(b) for b in both)
+        reset = epoch + now + max(b.wait_for(b.capacity) for b in both)
+        _write(result, "tokens", limit, remaining, reset)
+        return result
+
+
+def _thousands(bucket: Bucket) -> int:
+    return round(max(0.0, bucket.level) / 1000) * 1000
+
+
+def _write(headers: dict[str, str], name: str, limit: int, remaining: int, reset: float) -> None:
+    start = f"anthropic-ratelimit-{name}"
+    headers[f"{start}-limit"] = str(limit)
+    headers[f"{start}-remaining"] = str(remaining)
+    at = datetime.fromtimestamp(ceil(reset), UTC)
+    headers[f"{start}-reset"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
