@@ -41,59 +41,9 @@ from tests.wire import (
     refusal,
     stream,
 )
-from tests.world import Api, Script, World
+from tests.world import Api, Passing, Script, Scripted, Spy, World
 
 MISS = CassetteMiss("nothing like this was recorded")
-
-
-class Passing(Layer):
-    """Passes everything on and writes down what it saw."""
-
-    def __init__(self, name: str = "passing", log: list[str] | None = None) -> None:
-        self.name, self.log = name, log if log is not None else []
-        self.requests: list[Request] = []
-        self.outcomes: list[Outcome] = []
-        self.ended = 0
-
-    def flow(self, request: Request) -> Flow:
-        """Write down, send, write down."""
-        self.log.append(f"{self.name} in")
-        self.requests.append(request)
-        try:
-            outcome: Outcome = yield Send(request)
-        finally:
-            self.ended += 1
-        self.outcomes.append(outcome)
-        self.log.append(f"{self.name} out")
-        return outcome
-
-
-class Scripted(Layer):
-    """Runs the flow it was given."""
-
-    def __init__(self, course: Callable[[Request], Flow]) -> None:
-        self.course = course
-
-    def flow(self, request: Request) -> Flow:
-        """Run it."""
-        return self.course(request)
-
-
-class Spy(anthropic.Middleware):
-    """Somebody else's middleware, which sees the SDK's own objects."""
-
-    def __init__(self) -> None:
-        self.requests: list[anthropic.APIRequest] = []
-
-    def handle(self, request: anthropic.APIRequest, call_next: Any) -> Any:
-        """Look."""
-        self.requests.append(request)
-        return call_next(request)
-
-    async def handle_async(self, request: anthropic.APIRequest, call_next: Any) -> Any:
-        """Look."""
-        self.requests.append(request)
-        return await call_next(request)
 
 
 # -- everything the SDK can call ------------------------------------------------------------------

@@ -16,13 +16,27 @@ from hypothesis import strategies as st
 from labkit.errors import DeadlineExceeded
 from labkit.streams import peek, peek_async, verdict_of
 from labkit.verdict import Verdict
-from tests.test_verdict import cut, packed, places
-from tests.wire import BLOCK, BLOCK_END, DELTA, EVENTS, OVERLOAD, PING, START, STOP, WORD
+from tests.wire import (
+    BLOCK,
+    BLOCK_END,
+    DELTA,
+    EVENTS,
+    OVERLOAD,
+    PING,
+    START,
+    STOP,
+    WORD,
+    cut,
+    packed,
+)
 
 WHOLE = b"".join(EVENTS)
 REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 GOOD, OVERLOADED = Verdict(), Verdict(error_type="overloaded_error")
+
+
+places = st.lists(st.integers(0, 5000), max_size=12)
 
 
 class Wire(httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -12,7 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.verdict import Verdict, Watch, error_in
-from tests.wire import BLOCK, BLOCK_END, DELTA, EVENTS, OVERLOAD, PING, START, STOP, WORD, event
+from tests.wire import (
+    BLOCK,
+    BLOCK_END,
+    DELTA,
+    EVENTS,
+    OVERLOAD,
+    PING,
+    START,
+    STOP,
+    WORD,
+    cut,
+    event,
+    packed,
+)
 
 GOOD, OVERLOADED = Verdict(), Verdict(error_type="overloaded_error")
 
@@ -23,21 +36,6 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "GZIP ": lambda plain: packed(plain, 31),
     "deflate": zlib.compress,
 }
-
-
-def packed(plain: bytes, bits: int) -> bytes:
-    """Compress as a server does that flushes after every event."""
-    squeeze = zlib.compressobj(wbits=bits)
-    done = b""
-    for one in plain.split(b"\n\n"):
-        done += squeeze.compress(one + b"\n\n") + squeeze.flush(zlib.Z_SYNC_FLUSH)
-    return done + squeeze.flush()
-
-
-def cut(whole: bytes, places: list[int]) -> list[bytes]:
-    """Cut bytes at some places."""
-    at = sorted({place % (len(whole) + 1) for place in places})
-    return [whole[a:b] for a, b in zip([0, *at], [*at, len(whole)], strict=True)]
 
 
 def judge(chunks: list[bytes], encoding: str = "") -> tuple[Verdict, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 from labkit.sim.faults import error_reply
@@ -85,3 +86,18 @@ def refusal(
 REFUSED = Reply(0, ending="refused")
 RESET = Reply(200, ending="reset")
 SILENCE = Reply(200, ending="silence")
+
+
+def packed(plain: bytes, bits: int) -> bytes:
+    """Compress as a server does that flushes after every event."""
+    squeeze = zlib.compressobj(wbits=bits)
+    done = b""
+    for one in plain.split(b"\n\n"):
+        done += squeeze.compress(one + b"\n\n") + squeeze.flush(zlib.Z_SYNC_FLUSH)
+    return done + squeeze.flush()
+
+
+def cut(whole: bytes, places: list[int]) -> list[bytes]:
+    """Cut bytes at some places."""
+    at = sorted({place % (len(whole) + 1) for place in places})
+    return [whole[a:b] for a, b in zip([0, *at], [*at, len(whole)], strict=True)]

@@ -1,0 +1,89 @@
+"""The SDK's timeouts never grow, and never outlast the deadline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+from anthropic import NotGiven
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.clock import VirtualClock
+from labkit.flow import Request
+from labkit.timeouts import limit_of, shortened, within
+
+lengths = st.none() | st.floats(0.001, 1e4)
+numbers = st.integers(1, 10_000) | st.floats(0.001, 1e4)
+timeouts: st.SearchStrategy[Any] = (
+    st.builds(httpx2.Timeout, connect=lengths, read=lengths, write=lengths, pool=lengths)
+    | numbers
+    | st.just(NotGiven())
+)
+FIELDS = ("connect", "read", "write", "pool")
+
+
+def fields_of(timeout: Any) -> dict[str, float | None]:
+    """Spell a timeout out as the SDK would use it."""
+    if isinstance(timeout, NotGiven):
+        timeout = anthropic.DEFAULT_TIMEOUT
+    whole = timeout if isinstance(timeout, httpx2.Timeout) else httpx2.Timeout(timeout)
+    return {name: getattr(whole, name) for name in FIELDS}
+
+
+@given(timeouts, st.floats(0.001, 1e4))
+def test_no_length_grows_and_none_passes_the_limit(timeout: Any, limit: float) -> None:
+    """Each of the four is the smaller of what it was and what is left."""
+    before, after = fields_of(timeout), fields_of(shortened(timeout, limit))
+    for name in FIELDS:
+        was = before[name]
+        assert after[name] == (limit if was is None else min(was, limit))
+
+
+@given(timeouts, st.floats(0.001, 1e4))
+def test_shortening_twice_is_shortening_once(timeout: Any, limit: float) -> None:
+    """A layer further in may do it again."""
+    once = shortened(timeout, limit)
+    assert within(once, limit)
+    assert fields_of(shortened(once, limit)) == fields_of(once)
+
+
+def test_no_timeout_at_all_is_cut_to_the_limit() -> None:
+    """A caller who switched timeouts off still has a deadline."""
+    assert fields_of(shortened(httpx2.Timeout(None), 7)) == dict.fromkeys(FIELDS, 7)
+    assert not within(httpx2.Timeout(None), 7)
+    assert not within(None, 7)
+
+
+@given(timeouts, st.floats(0.01, 1e4))
+def test_what_keeps_to_the_limit_is_recognised(timeout: Any, limit: float) -> None:
+    """Give or take a millisecond; a timeout nobody gave is not known to."""
+    if isinstance(timeout, NotGiven):
+        assert not within(timeout, limit)
+    else:
+        longest = max([inf if one is None else one for one in fields_of(timeout).values()])
+        assert within(timeout, limit) == (longest <= limit + 0.001)
+
+
+inf = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("request_", "limit"),
+    [
+        (Request(), None),
+        (Request(timeout=3), 3),
+        (Request(deadline=110), 10),
+        (Request(deadline=110, timeout=3), 3),
+        (Request(deadline=110, timeout=30), 10),
+        (Request(deadline=100), 0.001),
+        (Request(deadline=50), 0.001),
+    ],
+)
+def test_the_limit_is_what_the_timeout_and_the_deadline_leave(
+    request_: Request, limit: float | None
+) -> None:
+    """It is never zero: httpx2 would take that for a poll."""
+    assert limit_of(request_, VirtualClock(100)) == limit
