@@ -81,7 +81,8 @@ class BenchError(LabkitError):
 
     def _render_traceback_(self) -> list[str]:
         """Show a notebook's reader the message alone (IPython asks for this)."""
-        return [f"{type(self).__name__}: {self}"]
+        name = next(kind.__name__ for kind in type(self).__mro__ if kind.__module__ == __name__)
+        return [f"{name}: {self}"]
 
 
 class CassetteMiss(BenchError):

@@ -10,9 +10,18 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 
+import anthropic
+
 from labkit.errors import SocketRefused
 
 __all__ = ["SocketGuard"]
+
+CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname")
+
+
+class _RefusedAtOnce(SocketRefused, anthropic.AnthropicError):
+    """The SDK retries what it does not know; its own kind of error it hands up at once."""
 
 
 class SocketGuard:
@@ -40,26 +49,26 @@ class SocketGuard:
     def _hear(self, event: str, args: tuple[object, ...]) -> None:
         if not self.closed:
             return
-        if event == "socket.connect":
-            address = args[1]
+        if event in CONNECTIONS:
+            address = args[1]  # a file's name, where it is no internet socket
             host = address[0] if isinstance(address, tuple) and address else None
-        elif event == "socket.getaddrinfo":
+        elif event in LOOK_UPS:
             host = args[0]
         else:
             return
-        if isinstance(host, (str, bytes)) and not _is_here(host):
-            name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-            raise SocketRefused(
-                f"This notebook replays recordings, so it may not connect to {name}. "
-                "Make the client with lab.client(...), or use live mode with a key and a budget."
+        name = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
+        if isinstance(name, str) and not _is_here(name):
+            raise _RefusedAtOnce(
+                f"This notebook runs without the network, so it may not connect to {name}; make "
+                "the client with lab.client(...), or use live mode, with a key and a budget, in a "
+                "fresh kernel."
             )
 
 
-def _is_here(host: str | bytes) -> bool:
-    text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    if text in ("", "localhost"):
+def _is_here(name: str) -> bool:
+    if name.lower().rstrip(".") in ("", "localhost"):
         return True
     try:
-        return ip_address(text).is_loopback
+        return ip_address(name.partition("%")[0]).is_loopback
     except ValueError:
         return False

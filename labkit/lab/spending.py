@@ -1,31 +1,27 @@
 """A purse for live mode: no request leaves unless its worst case fits into what is left.
 
-The worst case counts every byte of the request as a token, at the model's dearest input
-price, and all of `max_tokens` as output.  When the answer says what was used, the rest goes
-back into the purse; a stream, or an answer that never came, keeps its worst case.
+When the answer says what was used, the rest goes back into the purse, and an answer that is an
+error gives back all of it.  A stream, or an answer that never came, keeps its worst case.
 """
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
-from labkit.catalog import model
 from labkit.drivers import Layer
-from labkit.errors import BudgetSpent
+from labkit.errors import BenchError, BudgetSpent
 from labkit.flow import Flow, Outcome, Request, Send
-from labkit.pricing import Usage, cost
+from labkit.lab.worst_case import FREE_PATHS, worst_case
+from labkit.pricing import Usage, cost, total
 
-__all__ = ["Purse", "worst_case"]
-
-FREE_PATHS = ("/v1/messages/count_tokens",)
+__all__ = ["Purse"]
 
 
 class Purse(Layer):
     """Refuses, with `BudgetSpent`, whatever could cross `budget` dollars.
 
-    List it innermost, so that every attempt pays for itself.
+    List it innermost, so that every attempt pays for itself.  Threads may share it.
     """
 
     def __init__(self, budget: Decimal) -> None:
@@ -38,35 +34,19 @@ class Purse(Layer):
             outcome: Outcome = yield Send(request)
             return outcome
         reserve = worst_case(request)
-        if self.spent + reserve > self.budget:
+        if total([self.spent, reserve]) > self.budget:
+            left = total([self.budget, -self.spent])
             message = (
-                f"This request could cost up to ${reserve:.4f}, and ${self.budget - self.spent:.4f}"
+                f"This request could cost up to ${reserve:.4f}, and ${left:.4f}"
                 f" of ${self.budget:.2f} is left. Raise the budget or lower max_tokens."
             )
             return Outcome(error=BudgetSpent(message))
-        self.spent += reserve
+        self.spent = total([self.spent, reserve])
         outcome = yield Send(request)
         used = _used(request, outcome)
         if used is not None:
-            self.spent += used - reserve
+            self.spent = total([self.spent, used, -reserve])
         return outcome
-
-
-def worst_case(request: Request) -> Decimal:
-    """Return the most a Messages request can cost in dollars; raises `UnknownPrice`."""
-    body = dict(request.body)
-    if "requests" in body:
-        raise BudgetSpent("Batches are not allowed under a live budget yet.")
-    size = len(json.dumps(body, ensure_ascii=False).encode())
-    limit = model(str(request.model)).context_window
-    tokens = size if limit is None else min(size, limit)
-    usage = Usage(
-        cache_creation_1h=tokens,
-        output_tokens=int(body.get("max_tokens", 0)),
-        speed=body.get("speed"),
-        inference_geo=body.get("inference_geo"),
-    )
-    return cost(str(request.model), usage)
 
 
 def _used(request: Request, outcome: Outcome) -> Decimal | None:
@@ -78,5 +58,5 @@ def _used(request: Request, outcome: Outcome) -> Decimal | None:
         return None
     try:
         return cost(str(request.model), Usage.from_api(response.json()["usage"]))
-    except (KeyError, ValueError, TypeError):
+    except (BenchError, KeyError, ValueError, TypeError):
         return None
