@@ -12,8 +12,8 @@ from labkit.sim.dice import Dice
 
 __all__ = ["calculated"]
 
-MINUS = "-\u2212"
-"""The hyphen and the true minus sign."""
+MINUS = "\u2212-"
+"""The true minus sign, and the hyphen: last, so that it makes no range of characters."""
 TIMES = "*x\u00d7"
 NUMBER = rf"[{MINUS}]?\d[\d,]{{0,18}}"
 ASKED = re.compile(
@@ -43,4 +43,4 @@ def calculated(turn: str, *, right: float, seed: int, model: str) -> str | None:
 
 
 def _number(text: str) -> int:
-    return int(text.replace(",", "").replace(MINUS[1], "-"))
+    return int(text.replace(",", "").replace(MINUS[0], "-"))
