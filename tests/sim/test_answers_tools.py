@@ -80,7 +80,7 @@ def test_ids_differ_between_calls_and_between_requests() -> None:
         block["id"]
         for number in range(1, 50)
         for block in compose(
-            request("The clock and the weather.", WEATHER, CLOCK), random.Random(0), number=number
+            request("The clock and the weather.", WEATHER, CLOCK), random.Random(number)
         ).content
     ]
     assert len(set(ids)) == len(ids) == 98

@@ -49,30 +49,27 @@ def compose(
 ) -> Composed:
     """Return what the API says to request `number` (from 1), a valid Messages body.
 
-    `dice` choose the sentences of the usual answer; everything else follows from `seed`, the
-    number and the request.  `skills` are by line of models.  `prompt_tokens` lets an answer end
-    at the edge of the context window.  Raises `UserError` for a script that makes no sense.
+    `dice` are the request's own and choose sentences and ids; `number` is for the script; skills
+    (by line of models) and memory follow from `seed` and the request.  `prompt_tokens` lets an
+    answer end at the edge of the context window.  Raises `UserError` for a script that makes no
+    sense.
     """
     said = scripted(script, body, number) if script else None
     if said is None:
-        said = _ruled(body, dice, seed, number, skills)
-    blocks = tuple(_completed(each, seed, number, at) for at, each in enumerate(said.blocks))
+        said = _ruled(body, dice, seed, skills)
+    blocks = tuple(_completed(each, dice) for each in said.blocks)
     calls = any(each["type"] == "tool_use" for each in blocks)
     reason = said.stop_reason or ("tool_use" if calls else "end_turn")
     details = REFUSED if reason == "refusal" and said.stop_details is None else said.stop_details
-    blocks, thinking_tokens = _with_thinking(blocks, body, seed, number)
+    blocks, thinking_tokens = _with_thinking(blocks, body, dice)
     draft = Composed(blocks, reason, stop_details=details, thinking_tokens=thinking_tokens)
     return finished(draft, body, prompt_tokens=prompt_tokens)
 
 
 def _ruled(
-    body: Mapping[str, Any],
-    dice: random.Random,
-    seed: int,
-    number: int,
-    skills: Mapping[str, Skill],
+    body: Mapping[str, Any], dice: random.Random, seed: int, skills: Mapping[str, Skill]
 ) -> Said:
-    calls = tool_calls(body, seed=seed, number=number)
+    calls = tool_calls(body, dice)
     if calls:
         return Said(calls)
     schema = _schema(body)
@@ -110,30 +107,30 @@ def _result(body: Mapping[str, Any], skill: Skill, seed: int) -> str | None:
     return calculated(turn, right=skill.right, seed=seed, model=name)
 
 
-def _completed(block: Block, seed: int, number: int, place: int) -> Block:
+def _completed(block: Block, dice: random.Random) -> Block:
     """Return a block with the id or the signature that it lacks."""
     if block["type"] == "tool_use" and "id" not in block:
-        return tool_use(block["name"], block["input"], seed, number, place)
+        return tool_use(block["name"], block["input"], dice)
     if block["type"] == "thinking" and "signature" not in block:
-        return {**block, "signature": signature(seed=seed, number=number)}
+        return {**block, "signature": signature(dice)}
     return block
 
 
 def _with_thinking(
-    blocks: tuple[Block, ...], body: Mapping[str, Any], seed: int, number: int
+    blocks: tuple[Block, ...], body: Mapping[str, Any], dice: random.Random
 ) -> tuple[tuple[Block, ...], int | None]:
     """Return the blocks behind their thinking, and the tokens of it."""
     name = str(body["model"])
     told = [str(each["thinking"]) for each in blocks if each["type"] == "thinking"]
     if told:
         return blocks, sum(count_text(each, name) for each in told)
-    thinking = thought(body, seed=seed, number=number)
+    thinking = thought(body, dice)
     if thinking is None:
         return blocks, 0 if thinks(body) else None
     text, is_shown = thinking
     block = {
         "type": "thinking",
         "thinking": text if is_shown else "",
-        "signature": signature(seed=seed, number=number),
+        "signature": signature(dice),
     }
     return (block, *blocks), count_text(text, name)

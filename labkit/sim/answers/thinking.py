@@ -7,6 +7,7 @@ models before 4.7 and left out by later ones, as in real recordings.  Its length
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,6 @@ from labkit.catalog import model
 from labkit.errors import UnknownModel
 from labkit.sim.answers.plain import SENTENCES
 from labkit.sim.answers.turns import last_user_turn, mapped, tool_results
-from labkit.sim.dice import Dice
 
 __all__ = ["SIGNATURE", "signature", "thinks", "thought"]
 
@@ -29,7 +29,7 @@ def thinks(body: Mapping[str, Any]) -> bool:
     return mapped(body.get("thinking")).get("type") in ("enabled", "adaptive", "between_tools")
 
 
-def thought(body: Mapping[str, Any], *, seed: int, number: int) -> tuple[str, bool] | None:
+def thought(body: Mapping[str, Any], dice: random.Random) -> tuple[str, bool] | None:
     """Return (the whole text of the thinking, whether it is shown), None for no thinking."""
     asked, effort = mapped(body.get("thinking")), _effort(body)
     kind = asked.get("type")
@@ -37,16 +37,15 @@ def thought(body: Mapping[str, Any], *, seed: int, number: int) -> tuple[str, bo
         return None
     if kind == "between_tools" and not tool_results(body):
         return None
-    dice = Dice(seed, number, "thinking")
     topic = " ".join(last_user_turn(body).split()[:8])
     about = f'Simulated thinking about "{topic}".'
-    said = dice.some(SENTENCES, SENTENCES_BY_EFFORT[effort])
+    said = dice.sample(SENTENCES, SENTENCES_BY_EFFORT[effort])
     return " ".join([about, *said]), _is_shown(str(body["model"]), asked.get("display"))
 
 
-def signature(*, seed: int, number: int) -> str:
+def signature(dice: random.Random) -> str:
     """Return the signature of a thinking block: opaque, and honest about it."""
-    return SIGNATURE + Dice(seed, number, "signature").identifier("sig").partition("_sim")[2]
+    return f"{SIGNATURE}{dice.getrandbits(256):064x}"
 
 
 def _effort(body: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ none calls nothing.  Once results are back, nothing more is called unless a call
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from labkit.sim.answers.hints import read_hints
 from labkit.sim.answers.samples import sample
 from labkit.sim.answers.turns import ToolResult, last_user_turn, listed, mapped, tool_results
-from labkit.sim.dice import Dice
 
 __all__ = ["called_tools", "reported", "tool_calls", "tool_use"]
 
@@ -38,18 +38,15 @@ LONG = 4
 LONGEST_REPORT = 200
 
 
-def tool_calls(body: Mapping[str, Any], *, seed: int, number: int) -> list[dict[str, Any]]:
+def tool_calls(body: Mapping[str, Any], dice: random.Random) -> list[dict[str, Any]]:
     """Return the tool_use blocks that answer a request; none if it asks for no tool."""
     tools, hints = called_tools(body), read_hints(body)
-    return [
-        tool_use(each["name"], sample(each["input_schema"], hints), seed, number, place)
-        for place, each in enumerate(tools)
-    ]
+    return [tool_use(each["name"], sample(each["input_schema"], hints), dice) for each in tools]
 
 
-def tool_use(name: str, value: object, seed: int, number: int, place: int) -> dict[str, Any]:
-    """Return a tool_use block with an id that says "sim"."""
-    identifier = Dice(seed, number, f"tool/{place}").identifier("toolu")
+def tool_use(name: str, value: object, dice: random.Random) -> dict[str, Any]:
+    """Return a tool_use block with an id that says "sim", as long as a real one."""
+    identifier = f"toolu_sim{dice.getrandbits(84):021x}"
     caller = {"type": "direct"}
     return {"type": "tool_use", "id": identifier, "name": name, "input": value, "caller": caller}
 
