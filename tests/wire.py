@@ -48,18 +48,22 @@ EVENTS = (START, BLOCK, PING, WORD, BLOCK_END, DELTA, STOP)
 OVERLOAD = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
 
 
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
 def answer(text: str = "Hello", *, latency_s: float = 0.1, **headers: str) -> Reply:
     """Reply with a Message."""
     body = json.dumps(message(text)).encode()
-    return Reply(200, {"content-type": "application/json", **headers}, ((latency_s, body),))
+    kind = {"content-type": "application/json"}
+    return Reply(200, {**kind, **_named(headers)}, ((latency_s, body),))
 
 
 def stream(*chunks: bytes, every_s: float = 0.1, ending: str = "complete", **headers: str) -> Reply:
     """Reply with a stream, one chunk every so many seconds."""
     timed = tuple(((number + 1) * every_s, chunk) for number, chunk in enumerate(chunks))
     kind = {"content-type": "text/event-stream; charset=utf-8"}
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(200, {**kind, **named}, timed, ending)
+    return Reply(200, {**kind, **_named(headers)}, timed, ending)
 
 
 def refusal(
@@ -71,14 +75,13 @@ def refusal(
     **headers: str,
 ) -> Reply:
     """Reply with an error in the API's shape."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
     return error_reply(
         status,
         error_type,
         "No.",
         request_id="req_1",
         latency_s=latency_s,
-        headers=named,
+        headers=_named(headers),
         error_code=error_code,
     )
 

@@ -17,11 +17,16 @@ __all__ = ["Deadline"]
 class Deadline(Layer):
     """End the whole call `seconds` after it began, whatever the layers inside are doing.
 
-    Place it outside of `Retry`.  Layers inside see the deadline on the request: they start
-    nothing that could not end in time, and the SDK's timeouts are shortened to what is left.
+    Place it outside of `Retry`.  Layers inside see the deadline on the request; nothing begins
+    after it, and the SDK's timeouts are shortened to what is left.  (A timeout set on the client
+    itself is hidden from middleware: beside a deadline, give it per call or by a layer.)
+
     Under `AsyncAnthropic` whatever is under way at the deadline is cancelled.  Under `Anthropic`
-    the attempt's own timeouts are what ends it.  The caller gets `labkit.errors.DeadlineExceeded`
-    with the last failure as its cause.  Raises ValueError unless `seconds` is positive.
+    the attempt's own timeouts end it, or the next ping of a stream without content.  A stream
+    that has shown its first content is the caller's.  The caller gets
+    `labkit.errors.DeadlineExceeded`, with the failure that was waited out as its cause.
+
+    Raises ValueError unless `seconds` is positive.
     """
 
     def __init__(self, seconds: float) -> None:
