@@ -54,7 +54,7 @@ def stream_chunks(
     yield first_token_s, _event("message_start", message=start)
     hidden = usage.get("output_tokens_details", {}).get("thinking_tokens")
     tokens = 0
-    for index, block in enumerate(message["content"]):
+    for index, block in enumerate(_streamed(message)):
         at = first_token_s + tokens * token_s
         begun = {**block, **LATE.get(block["type"], {})}
         yield at, _event("content_block_start", index=index, content_block=begun)
@@ -72,6 +72,13 @@ def stream_chunks(
     told_at_last = {key: usage[key] for key in TOLD_AT_LAST if key in usage}
     yield end, _event("message_delta", delta=why, usage=told_at_last)
     yield end, _event("message_stop")
+
+
+def _streamed(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the blocks of the stream: an empty answer is one empty text, as it was recorded."""
+    if message["content"] or message["stop_reason"] != "end_turn":
+        return list(message["content"])
+    return [{"type": "text", "text": ""}]
 
 
 def _deltas(block: Mapping[str, Any], model_name: str, needed: int) -> Iterator[Delta]:
