@@ -11,14 +11,14 @@ from __future__ import annotations
 import threading
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import anthropic
 from anthropic import APIRequest
 from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
-from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.patience import check_time, in_time
 from labkit.sdk import Hop, request_for, request_of
 from labkit.sdk_outcome import (
@@ -34,7 +34,6 @@ from labkit.sdk_outcome import (
 
 __all__ = ["Layer"]
 
-EFFECTS = get_args(Effect)
 SYSTEM_CLOCK = SystemClock()
 FLOW_LOCK = threading.Lock()
 """One lock for all flows: a policy such as a retry budget may be shared between layers."""
@@ -59,27 +58,28 @@ class Layer(anthropic.Middleware):
 
     def handle(self, request: APIRequest, call_next: anthropic.CallNext) -> Any:
         """Drive the flow for the sync client."""
-        seen: Outcome | None = None
         outer = _hop.get()
         asked = request_of(request, outer)
         flow = self.flow(asked)
+        answer: object = None
+        seen: Outcome | None = None
         try:
-            answer: object = None
             while True:
                 effect = self._advance(flow, answer)
-                if isinstance(effect, Outcome):
-                    close(replaced(seen, effect))
-                    return deliver(effect, request, outer)
-                answer = None
                 if type(effect) is Send:
-                    close(seen)
-                    answer = seen = self._send(request, asked, effect.request, call_next)
+                    if seen is not None:
+                        close(seen)
+                    hop = outer
+                    if hop is None or not hop.serves(effect.request, self.clock):
+                        hop = self._hop_to(effect.request, asked, request)
+                    answer = seen = self._send(hop, call_next)
                 elif type(effect) is Sleep:
                     self.clock.sleep(effect.seconds)
-                elif type(effect) is Now:
-                    answer = self.clock.now()
-                elif type(effect) is Note:
-                    _annotate(effect)
+                    answer = None
+                else:
+                    if effect is not seen:
+                        close(replaced(seen, effect))
+                    return deliver(effect, request, outer)
         except BaseException:
             self._close(flow)
             close(seen)
@@ -87,44 +87,51 @@ class Layer(anthropic.Middleware):
 
     async def handle_async(self, request: APIRequest, call_next: anthropic.AsyncCallNext) -> Any:
         """Drive the flow for the async client."""
-        seen: Outcome | None = None
         outer = _hop.get()
         asked = request_of(request, outer)
         flow = self.flow(asked)
+        answer: object = None
+        seen: Outcome | None = None
         try:
-            answer: object = None
             while True:
                 effect = self._advance(flow, answer)
-                if isinstance(effect, Outcome):
-                    await close_async(replaced(seen, effect))
-                    return deliver(effect, request, outer)
-                answer = None
                 if type(effect) is Send:
-                    await close_async(seen)
-                    answer = seen = await self._send_async(
-                        request, asked, effect.request, call_next
-                    )
+                    if seen is not None:
+                        await close_async(seen)
+                    hop = outer
+                    if hop is None or not hop.serves(effect.request, self.clock):
+                        hop = self._hop_to(effect.request, asked, request)
+                    answer = seen = await self._send_async(hop, asked, call_next)
                 elif type(effect) is Sleep:
                     await self.clock.sleep_async(effect.seconds)
-                elif type(effect) is Now:
-                    answer = self.clock.now()
-                elif type(effect) is Note:
-                    _annotate(effect)
+                    answer = None
+                else:
+                    if effect is not seen:
+                        await close_async(replaced(seen, effect))
+                    return deliver(effect, request, outer)
         except BaseException:
             self._close(flow)
             await close_async(seen)
             raise
 
-    def _advance(self, flow: Flow, answer: object) -> Effect | Outcome:
-        with FLOW_LOCK:
-            try:
-                effect: Effect = flow.send(answer)
-            except StopIteration as stop:
-                end = stop.value
-            else:
-                if type(effect) in EFFECTS:
+    def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Outcome:
+        """Advance the flow until it asks for something that takes time, or ends."""
+        try:
+            while True:
+                with FLOW_LOCK:
+                    effect = flow.send(answer)
+                if type(effect) is Send or type(effect) is Sleep:
                     return effect
-                raise TypeError(f"{type(self).__name__}.flow yielded {effect!r}, not an effect")
+                if type(effect) is Now:
+                    answer = self.clock.now()
+                elif type(effect) is Note:
+                    _annotate(effect)
+                    answer = None
+                else:
+                    name = type(self).__name__
+                    raise TypeError(f"{name}.flow yielded {effect!r}, not an effect")
+        except StopIteration as stop:
+            end = stop.value
         if not isinstance(end, Outcome):
             raise TypeError(f"{type(self).__name__}.flow must return an Outcome, not {end!r}")
         return end
@@ -134,17 +141,17 @@ class Layer(anthropic.Middleware):
         with FLOW_LOCK:
             flow.close()
 
-    def _send(
-        self, original: APIRequest, asked: Request, request: Request, call_next: anthropic.CallNext
-    ) -> Outcome:
+    def _hop_to(self, request: Request, asked: Request, original: APIRequest) -> Hop:
         outgoing = request_for(original, asked, request, self.clock)
-        hop = Hop(outgoing, request)
+        return Hop(outgoing, request, self.clock.now())
+
+    def _send(self, hop: Hop, call_next: anthropic.CallNext) -> Outcome:
         token = _hop.set(hop)
         try:
-            check_time(request, self.clock)
-            end = call_next(outgoing)
+            check_time(hop.request, self.clock)
+            end = call_next(hop.api_request)
             return hop.brings(end) or outcome_of(
-                end, outgoing, partial(check_time, request, self.clock)
+                end, hop.api_request, partial(check_time, hop.request, self.clock)
             )
         except CAUGHT as error:
             return hop.brings(error) or failure(error)
@@ -152,21 +159,16 @@ class Layer(anthropic.Middleware):
             _hop.reset(token)
 
     async def _send_async(
-        self,
-        original: APIRequest,
-        asked: Request,
-        request: Request,
-        call_next: anthropic.AsyncCallNext,
+        self, hop: Hop, asked: Request, call_next: anthropic.AsyncCallNext
     ) -> Outcome:
-        outgoing = request_for(original, asked, request, self.clock)
-        hop = Hop(outgoing, request)
         token = _hop.set(hop)
         try:
-            check_time(request, self.clock)
+            check_time(hop.request, self.clock)
             answer = self._answer(hop, call_next)
             # Only the layer that sets an earlier deadline enforces it; the others inherit it.
-            if request.deadline is not None and request.deadline != asked.deadline:
-                answer = in_time(request.deadline - self.clock.now(), answer)
+            deadline = hop.request.deadline
+            if deadline is not None and deadline != asked.deadline:
+                answer = in_time(deadline - self.clock.now(), answer)
             return await answer
         except CAUGHT as error:
             return hop.brings(error) or failure(error)

@@ -14,8 +14,8 @@ runs under the sync SDK, under the async SDK and in a simulation: see `labkit.dr
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, final
 
 from labkit.outcome import Outcome
 
@@ -49,9 +49,20 @@ class Request:
     def within(self, deadline: float) -> Request:
         """Return the request with the earlier of its own deadline and this one."""
         earlier = deadline if self.deadline is None else min(deadline, self.deadline)
-        return self if earlier == self.deadline else replace(self, deadline=earlier)
+        if earlier == self.deadline:
+            return self
+        return Request(  # `replace` would take three times as long
+            body=self.body,
+            path=self.path,
+            method=self.method,
+            stream=self.stream,
+            deadline=earlier,
+            timeout=self.timeout,
+            sdk_retries=self.sdk_retries,
+        )
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Send:
     """Pass the request on to the next layer; the flow is sent its `Outcome`."""
@@ -59,6 +70,7 @@ class Send:
     request: Request
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait for `seconds`."""

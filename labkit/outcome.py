@@ -41,8 +41,8 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether this is an answer: status 2xx, and no error raised or found in the stream."""
-        good_status = self.status is not None and 200 <= self.status < 300
-        return good_status and self.error is None and self.error_type is None
+        unharmed = self.error is None and self.error_type is None
+        return unharmed and self.status is not None and 200 <= self.status < 300
 
     @property
     def retry_after(self) -> float | None:

@@ -13,7 +13,7 @@ from anthropic import APIRequest
 
 from labkit.clock import Clock
 from labkit.flow import Outcome, Request
-from labkit.timeouts import limit_of, shortened, within
+from labkit.timeouts import MOMENT, limit_of, shortened, within
 
 __all__ = ["Hop", "request_for", "request_of"]
 
@@ -24,18 +24,27 @@ class Hop:
 
     Between two layers of ours nothing is translated: the inner one finds the request here, and
     leaves the outcome.  Only where the SDK or somebody else's middleware stands is it read anew.
+    `made_s` is when the SDK's timeouts were cut to the deadline, on the layers' clock.
     """
 
     api_request: APIRequest
     request: Request
+    made_s: float = float("-inf")
     outcome: Outcome | None = None
+
+    def serves(self, request: Request, clock: Clock) -> bool:
+        """Say whether this hop may go one layer further: nothing changed and no time passed."""
+        if request is not self.request:
+            return False
+        return request.deadline is None or clock.now() <= self.made_s + MOMENT
 
     def brings(self, end: object) -> Outcome | None:
         """Return the outcome behind the response or exception `end`, None if `end` is news."""
         outcome = self.outcome
-        if outcome is None or not (end is outcome.value or end is outcome.error):
+        if outcome is None:
             return None
-        return outcome
+        expected = outcome.value if outcome.error is None else outcome.error
+        return outcome if end is expected else None
 
 
 def request_of(api_request: APIRequest, hop: Hop | None) -> Request:

@@ -12,7 +12,7 @@ import httpx2
 from labkit.clock import Clock
 from labkit.flow import Request
 
-__all__ = ["limit_of", "shortened", "within"]
+__all__ = ["MOMENT", "limit_of", "shortened", "within"]
 
 MOMENT = 0.001
 """Seconds.  The shortest timeout, and the longest excess that is not worth shortening again."""
@@ -35,7 +35,7 @@ def within(timeout: object, limit: float) -> bool:
     if isinstance(timeout, httpx2.Timeout):
         lengths = (timeout.read, timeout.connect, timeout.write, timeout.pool)
         return all(length is not None and length <= limit for length in lengths)
-    return isinstance(timeout, int | float) and timeout <= limit
+    return isinstance(timeout, (int, float)) and timeout <= limit
 
 
 def shortened(timeout: object, limit: float) -> httpx2.Timeout:
@@ -43,9 +43,9 @@ def shortened(timeout: object, limit: float) -> httpx2.Timeout:
 
     What is neither a timeout nor a number of seconds stands for the SDK's default.
     """
-    if isinstance(timeout, int | float):
-        return httpx2.Timeout(min(timeout, limit))
     given = timeout if isinstance(timeout, httpx2.Timeout) else anthropic.DEFAULT_TIMEOUT
+    if isinstance(timeout, (int, float)):
+        given = httpx2.Timeout(timeout)
     return httpx2.Timeout(
         connect=_least(given.connect, limit),
         read=_least(given.read, limit),

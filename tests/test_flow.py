@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -74,11 +75,12 @@ def test_a_later_deadline_leaves_the_request_as_it_is(own: float, later: float) 
 
 
 def test_a_deadline_leaves_the_rest_of_the_request_alone() -> None:
-    """Body and timeout go on, the body as the same object."""
-    request = Request(body={"model": "m"}, timeout=3, stream=True, sdk_retries=1)
+    """Every other field goes on, the body as the same object."""
+    request = Request({"model": "m"}, "/v1/other", "PUT", True, None, 3.0, 1)
+    assert all(getattr(request, each.name) != each.default for each in fields(Request)[1:4])
     limited = request.within(9)
+    assert limited == replace(request, deadline=9)
     assert limited.body is request.body
-    assert (limited.timeout, limited.stream, limited.sdk_retries) == (3, True, 1)
     assert request.deadline is None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import anthropic
 import httpx2
 import pytest
 from anthropic import APIRequest
@@ -103,6 +105,18 @@ def test_between_two_layers_the_request_is_handed_over(api_request: APIRequest) 
     assert seen.body is another.json
 
 
+def test_a_hop_serves_the_same_request_for_a_moment(api_request: APIRequest) -> None:
+    """With a deadline; without one, for ever."""
+    asked = request_of(api_request, None)
+    limited = asked.within(9)
+    hop = Hop(api_request, limited, made_s=1)
+    assert hop.serves(limited, VirtualClock(1))
+    assert not hop.serves(limited, VirtualClock(1.1))
+    assert not hop.serves(asked, VirtualClock(1))
+    assert not Hop(api_request, limited).serves(limited, VirtualClock(1))
+    assert Hop(api_request, asked).serves(asked, VirtualClock(1e9))
+
+
 # -- what the transport is told -------------------------------------------------------------------
 
 
@@ -118,7 +132,9 @@ class Limited(Layer):
         return outcome
 
 
-def told(world: World, layers: list[Layer], call: str = "create", **options: Any) -> Any:
+def told(
+    world: World, layers: Sequence[anthropic.Middleware], call: str = "create", **options: Any
+) -> Any:
     """Return the timeouts that arrive at the transport."""
     of_call = {key: options.pop(key) for key in ["timeout"] if key in options}
     of_client = options.pop("client", {})
@@ -183,3 +199,26 @@ def test_the_sdks_own_retries_are_seen() -> None:
     server = Script(refusal(), refusal(), answer())
     World("async").run(lambda api: api.create(), server, [passing], max_retries=2)
     assert [request.sdk_retries for request in passing.requests] == [0, 1, 2]
+
+
+class Waiting(anthropic.Middleware):
+    """Somebody else's middleware, which waits."""
+
+    def __init__(self, clock: VirtualClock, seconds: float) -> None:
+        self.clock, self.seconds = clock, seconds
+
+    def handle(self, request: APIRequest, call_next: Any) -> Any:
+        """Wait, then pass on the very same request."""
+        self.clock.sleep(self.seconds)
+        return call_next(request)
+
+    async def handle_async(self, request: APIRequest, call_next: Any) -> Any:
+        """Do the same."""
+        await self.clock.sleep_async(self.seconds)
+        return await call_next(request)
+
+
+def test_a_wait_that_is_not_ours_counts_too(world: World) -> None:
+    """The timeouts are cut to what is left after it."""
+    layers = [Deadline(60), Passing(), Waiting(world.clock, 20), Passing()]
+    assert told(world, layers)["read"] == 40
