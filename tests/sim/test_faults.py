@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from math import inf, nan
 from typing import Any
@@ -15,8 +16,13 @@ from hypothesis import strategies as st
 
 from labkit.clock import VirtualClock
 from labkit.errors import UserError
+from labkit.sim.answers import Composed, spoiled
+from labkit.sim.batch_faults import batch_script
+from labkit.sim.batch_script import BatchScript
 from labkit.sim.core import SimulatedApi
-from labkit.sim.faults import FAULTS, Fault
+from labkit.sim.fault_kinds import BATCH_FAULTS, STOPS
+from labkit.sim.faults import FAULTS, Fault, apply
+from labkit.sim.reply import Reply
 from labkit.sim.transport import AsyncReplyTransport, ReplyTransport, Simulated
 from labkit.virtual_loop import run_virtual
 
@@ -28,11 +34,12 @@ ASK: dict[str, Any] = {
 
 
 class Story:
-    """What one call through the SDK came to: text so far, the error if any, and the time."""
+    """What one call through the SDK came to: text so far, message or error, and the time."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.text = ""
+        self.message: Any = None
         self.error: Any = None
 
 
@@ -41,7 +48,8 @@ def sync_plain(api: SimulatedApi) -> Story:
     story = Story()
     client = _sync(api, story)
     try:
-        story.text = _text(client.messages.create(**ASK))
+        story.message = client.messages.create(**ASK)
+        story.text = _text(story.message)
     except Exception as error:
         story.error = error
     return story
@@ -55,6 +63,7 @@ def sync_stream(api: SimulatedApi) -> Story:
         with client.messages.stream(**ASK) as stream:
             for text in stream.text_stream:
                 story.text += text
+            story.message = stream.get_final_message()
     except Exception as error:
         story.error = error
     return story
@@ -67,7 +76,8 @@ def async_plain(api: SimulatedApi) -> Story:
     async def main() -> None:
         client = _async(api, story)
         try:
-            story.text = _text(await client.messages.create(**ASK))
+            story.message = await client.messages.create(**ASK)
+            story.text = _text(story.message)
         except Exception as error:
             story.error = error
 
@@ -85,6 +95,7 @@ def async_stream(api: SimulatedApi) -> Story:
             async with client.messages.stream(**ASK) as stream:
                 async for text in stream.text_stream:
                     story.text += text
+                story.message = await stream.get_final_message()
         except Exception as error:
             story.error = error
 
@@ -199,6 +210,18 @@ def test_a_stream_cut_late_still_lacks_its_end(call: Call) -> None:
     assert story.text == call(SimulatedApi()).text
 
 
+def test_a_cut_comes_when_the_next_event_was_due() -> None:
+    """The client waits for it in vain, and the API's answer says for how long."""
+    content = json.dumps({**ASK, "stream": True}).encode()
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+    healthy, broken = (
+        SimulatedApi(faults=faults).reply("POST", "/v1/messages", headers, content, 0.0)
+        for faults in ([], [Fault("cut", after=6)])
+    )
+    assert len(broken.chunks) == 6
+    assert broken.duration_s == healthy.chunks[6][0] > broken.chunks[-1][0]
+
+
 @PLAIN
 def test_a_cut_body_is_a_connection_error(call: Call) -> None:
     """Half of a body is no answer: the SDK sees a broken connection."""
@@ -233,6 +256,221 @@ def test_slow_is_the_same_answer_later(call: Call) -> None:
     usual, slow = call(SimulatedApi()), suffer(call, "slow", factor=8)
     assert slow.text == usual.text
     assert slow.clock.now() == pytest.approx(8 * usual.clock.now(), abs=0.02)
+
+
+@EVERY
+def test_a_ramp_limit_has_a_code_and_says_when_to_come_back(call: Call) -> None:
+    """The SDK has an error of its own for it; the wait is there even if nobody gives one."""
+    error = suffer(call, "ramp_limited").error
+    assert type(error) is anthropic.RampLimitExceededError
+    assert error.error_code == "ramp_limit_exceeded"
+    assert error.response.headers["retry-after"] == "20"
+    assert error.response.headers["x-should-retry"] == "true"
+    other = suffer(call, "ramp_limited", retry_after=5).error
+    assert other.response.headers["retry-after"] == "5"
+
+
+@EVERY
+def test_a_drip_is_the_whole_answer_in_tiny_pieces(call: Call) -> None:
+    """Each piece comes within the SDK's patience, so the answer outlasts every read timeout."""
+    usual, slow = call(SimulatedApi()), suffer(call, "drip", every=500)
+    assert slow.text == usual.text
+    assert slow.clock.now() > 10_000
+    fast = suffer(call, "drip", every=0.001)
+    assert (fast.text, fast.clock.now() < 2 * usual.clock.now()) == (usual.text, True)
+
+
+@EVERY
+def test_a_drip_slower_than_the_clients_patience_is_a_timeout(call: Call) -> None:
+    """Before the answer it is the SDK's timeout, within it the connection's own."""
+    story = suffer(call, "drip", every=601)
+    assert type(story.error) in (anthropic.APITimeoutError, httpx2.ReadTimeout)
+
+
+@STREAM
+def test_pings_keep_a_client_waiting(call: Call) -> None:
+    """A stream that only pings never times out by itself; when it goes on, all is well."""
+    usual, story = call(SimulatedApi()), suffer(call, "ping_only", every=10, lasts=5000)
+    assert story.text == usual.text
+    assert story.message.stop_reason == "end_turn"
+    assert story.clock.now() == pytest.approx(usual.clock.now() + 5000)
+
+
+@STREAM
+def test_pings_for_ever_are_ten_thousand_pings(call: Call) -> None:
+    """Then silence, which ends with the client's patience; not a word has been said."""
+    story = suffer(call, "ping_only", every=30)
+    assert type(story.error) is httpx2.ReadTimeout
+    assert story.text == ""
+    assert story.clock.now() > 10_000 * 30
+
+
+@PLAIN
+def test_without_a_stream_there_is_nothing_to_ping_with(call: Call) -> None:
+    """The answer is that much later, or never comes."""
+    usual, late = call(SimulatedApi()), suffer(call, "ping_only", lasts=100)
+    assert late.text == usual.text
+    assert late.clock.now() == pytest.approx(usual.clock.now() + 100)
+    assert type(suffer(call, "ping_only").error) is anthropic.APITimeoutError
+
+
+@STREAM
+def test_a_stream_without_its_end_raises_nothing(call: Call) -> None:
+    """Whoever does not look for the stop reason takes half an answer for a whole one."""
+    whole = call(SimulatedApi())
+    story = suffer(call, "no_message_stop", after=6)
+    assert story.error is None
+    assert story.message.stop_reason is None
+    assert whole.text.startswith(story.text)
+    assert 0 < len(story.text) < len(whole.text)
+
+
+@STREAM
+def test_only_the_last_event_may_be_missing(call: Call) -> None:
+    """Then the message is whole, and the SDK does not notice."""
+    whole, story = call(SimulatedApi()), suffer(call, "no_message_stop")
+    assert (story.text, story.message.stop_reason) == (whole.text, "end_turn")
+
+
+@EVERY
+def test_malformed_json_is_not_an_error_of_the_sdk(call: Call) -> None:
+    """A 200 whose body ends too early raises the JSON parser's own error."""
+    for after in (0, 2, 6, 10_000):
+        story = suffer(call, "malformed_json", after=after)
+        assert type(story.error) is json.JSONDecodeError
+    assert bool(story.text) == (call in (sync_stream, async_stream))
+
+
+def test_a_malformed_event_leaves_the_others_alone() -> None:
+    """One event of the stream ends too early; pings are passed over."""
+    healthy = _raw(stream=True)
+    for after in range(len(healthy.chunks) + 2):
+        broken = apply(Fault("malformed_json", after=after), healthy, "req_1")
+        pairs = zip(healthy.chunks, broken.chunks, strict=True)
+        changed = [(one[1], other[1]) for one, other in pairs if one != other]
+        assert len(changed) == 1
+        assert b"ping" not in changed[0][0]
+        assert changed[0][1].endswith(b"\n\n")
+
+
+@PLAIN
+def test_a_body_shorter_than_announced_is_a_connection_error(call: Call) -> None:
+    """The SDK reads the whole body before it looks at it."""
+    story = suffer(call, "wrong_length")
+    assert type(story.error) is anthropic.APIConnectionError
+    assert isinstance(story.error.__cause__, httpx2.RemoteProtocolError)
+
+
+@STREAM
+def test_a_stream_shorter_than_announced_fails_after_its_end(call: Call) -> None:
+    """All the words have come, and yet the connection's own error follows them."""
+    story = suffer(call, "wrong_length")
+    assert type(story.error) is httpx2.RemoteProtocolError
+    assert story.text == call(SimulatedApi()).text
+
+
+def test_more_is_announced_than_comes() -> None:
+    """The header promises more bytes than there are."""
+    for stream in (False, True):
+        healthy = _raw(stream=stream)
+        broken = apply(Fault("wrong_length"), healthy, "req_1")
+        assert int(broken.headers["content-length"]) > len(broken.body)
+        assert (broken.body, broken.ending) == (healthy.body, "reset")
+
+
+@EVERY
+def test_a_refusal_is_an_answer_with_status_200(call: Call) -> None:
+    """Before any word, or in the middle of it; the details say that it is one."""
+    whole, early = call(SimulatedApi()), suffer(call, "refusal")
+    assert (early.text, early.message.usage.output_tokens) == ("", 0)
+    late = suffer(call, "refusal", after=10)
+    assert late.text == whole.text[:25]
+    assert late.message.usage.output_tokens == 10
+    for story in (early, late):
+        assert story.message.stop_reason == "refusal"
+        assert story.message.stop_details.type == "refusal"
+        assert story.clock.now() < whole.clock.now()
+
+
+@EVERY
+def test_an_empty_answer_ends_its_turn(call: Call) -> None:
+    """Nothing is said, a few tokens are billed, and the stop reason sees nothing wrong."""
+    story = suffer(call, "empty")
+    assert (story.text, story.message.stop_reason) == ("", "end_turn")
+    assert story.message.usage.output_tokens == 3
+
+
+@EVERY
+def test_tokens_can_run_out_before_max_tokens(call: Call) -> None:
+    """Half-way, or after so many; the stop reason is that of the limit."""
+    whole = call(SimulatedApi())
+    half, few = suffer(call, "out_of_tokens"), suffer(call, "out_of_tokens", after=4)
+    for story, tokens in ((half, (whole.message.usage.output_tokens + 1) // 2), (few, 4)):
+        assert story.message.stop_reason == "max_tokens"
+        assert story.message.usage.output_tokens == tokens
+        assert whole.text.startswith(story.text)
+
+
+@EVERY
+def test_a_pause_keeps_what_was_said(call: Call) -> None:
+    """The whole content comes, to be sent back."""
+    whole, story = call(SimulatedApi()), suffer(call, "pause_turn")
+    assert (story.text, story.message.stop_reason) == (whole.text, "pause_turn")
+
+
+@given(st.sampled_from(sorted(STOPS)), st.integers(0, 99), st.text(max_size=99))
+def test_a_fault_of_words_never_adds_any(kind: str, after: int, said: str) -> None:
+    """What is left is a beginning of what was said, and its tokens are those the fault tells."""
+    content = ({"type": "text", "text": said},)
+    whole = Composed(content, output_tokens=(len(said) * 2 + 4) // 5, thinking_tokens=0)
+    fault = Fault(kind, after=after)
+    left = spoiled(whole, fault, "claude-haiku-5-5")
+    assert left.stop_reason == STOPS[kind]
+    assert left.output_tokens == fault.tokens_left(whole.output_tokens)
+    assert said.startswith("".join(block["text"] for block in left.content))
+
+
+@given(st.sampled_from(sorted(set(FAULTS) - set(STOPS))))
+def test_a_fault_of_the_wire_changes_no_words(kind: str) -> None:
+    """What is said is not its business."""
+    whole = Composed(({"type": "text", "text": "Yes."},), output_tokens=2)
+    assert spoiled(whole, Fault(kind), "claude-haiku-5-5") == whole
+    assert spoiled(whole, None, "claude-haiku-5-5") == whole
+
+
+@pytest.mark.parametrize("kind", [*STOPS, *BATCH_FAULTS])
+def test_faults_of_words_and_batches_leave_the_wire_alone(kind: str) -> None:
+    """The reply goes through as it is."""
+    healthy = _raw(stream=True)
+    assert apply(Fault(kind), healthy, "req_1") == healthy
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", FAULTS)
+@given(after=st.integers(0, 99), every=st.floats(0.01, 99), lasts=st.floats(0, 999))
+def test_time_runs_forward_under_every_fault(
+    kind: str, stream: bool, after: int, every: float, lasts: float
+) -> None:
+    """However an answer breaks, none of its bytes comes before the ones it follows."""
+    fault = Fault(kind, after=after, every=every, lasts=lasts)
+    broken = apply(fault, _raw(stream=stream), "req_1")
+    times = [at for at, _ in broken.chunks]
+    assert times == sorted(times)
+    assert not broken.ended_s or not times or broken.ended_s >= times[-1]
+
+
+def _raw(*, stream: bool) -> Reply:
+    """Return a sound reply."""
+    if not stream:
+        body = json.dumps({"content": [{"type": "text", "text": "Zürich " * 9}]}).encode()
+        return Reply(200, {"content-type": "application/json"}, ((1.5, body),))
+    kinds = ["message_start", "content_block_start", "ping", *["content_block_delta"] * 5]
+    kinds += ["content_block_stop", "message_delta", "message_stop"]
+    frames = [
+        (1 + n / 8, f'event: {kind}\ndata: {{"type": "{kind}"}}\n\n'.encode())
+        for n, kind in enumerate(kinds)
+    ]
+    return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, tuple(frames))
 
 
 @EVERY
@@ -298,6 +536,55 @@ def test_the_first_fault_that_applies_decides() -> None:
     assert statuses == [500, 529, 401]
 
 
+@EVERY
+def test_a_fault_may_be_for_one_model_alone(call: Call) -> None:
+    """Any of the model's names will do; every other model is spared."""
+    assert suffer(call, "overloaded", model=ASK["model"]).error is not None
+    assert suffer(call, "overloaded", model="claude-opus-5-5").error is None
+
+
+def test_a_model_is_the_same_by_any_of_its_names() -> None:
+    """A fault for an alias strikes the dated name, and the other way round."""
+    names = ["claude-haiku-4-5", "claude-haiku-4-5-20251001"]
+    for fault in (Fault("internal", model=names[0]), Fault("internal", model=names[1])):
+        assert [fault.strikes(1, 0.0, 0.0, model_name=name) for name in names] == [True, True]
+        assert not fault.strikes(1, 0.0, 0.0, model_name="claude-opus-5-5")
+        assert not fault.strikes(1, 0.0, 0.0)
+
+
+def test_a_fault_may_be_for_one_path_alone() -> None:
+    """Counting tokens goes on while messages fail."""
+    client = _sync(SimulatedApi(faults=[Fault("internal", path="/v1/messages")]), Story())
+    counted = {name: value for name, value in ASK.items() if name != "max_tokens"}
+    assert client.messages.count_tokens(**counted).input_tokens > 0
+    with pytest.raises(anthropic.InternalServerError):
+        client.messages.create(**ASK)
+    fault = Fault("internal", path="/v1/messages")
+    assert fault.strikes(1, 0.0, 0.0, path="/v1/messages?beta=true")
+    assert not fault.strikes(1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", BATCH_FAULTS)
+def test_a_fault_of_batches_strikes_no_request(kind: str) -> None:
+    """It must not use up the place of one that does."""
+    assert not Fault(kind).strikes(1, 0.0, 0.0)
+
+
+def test_a_timeline_tells_batches_what_goes_wrong() -> None:
+    """Shares add up to one at most, the longest time hidden counts, other faults do not."""
+    faults = [
+        Fault("batch_row_errored", share=0.25),
+        Fault("batch_row_errored", share=0.5),
+        Fault("batch_row_expired"),
+        Fault("batch_row_expired", share=0.5),
+        Fault("batch_not_found_yet", lasts=3),
+        Fault("batch_not_found_yet"),
+        Fault("overloaded"),
+    ]
+    assert batch_script(faults) == BatchScript(errored=0.75, expired=1.0, hidden_s=10.0)
+    assert batch_script([]) == BatchScript()
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -311,6 +598,11 @@ def test_the_first_fault_that_applies_decides() -> None:
         {"kind": "internal", "start": 9, "end": 3},
         {"kind": "rate_limited", "retry_after": -1},
         {"kind": "rate_limited", "retry_after": inf},
+        {"kind": "drip", "every": 0},
+        {"kind": "drip", "every": inf},
+        {"kind": "ping_only", "lasts": -1},
+        {"kind": "ping_only", "lasts": nan},
+        {"kind": "slow", "model": "claude-nonsense"},
     ],
     ids=str,
 )
