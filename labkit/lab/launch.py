@@ -27,7 +27,8 @@ def command(options: Sequence[str]) -> list[str]:
         sys.executable,
         "-m",
         "jupyterlab",
-        START,
+        "--ServerApp.root_dir=.",  # lessons and exercises alike
+        f"--LabApp.default_url=/lab/tree/{START}",
         "--ServerApp.ip=127.0.0.1",
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--LabApp.news_url=None",
