@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labkit.errors import UserError
-from labkit.lab.notebooks import differences, find, record, update
+from labkit.lab.money import api_key, dollars
+from labkit.lab.notebooks import differences, find, update
+from labkit.lab.places import chosen_mode
+from labkit.lab.recording import LiveBudget, record
 
 __all__ = ["check_all", "record_all"]
 
@@ -15,7 +18,12 @@ MOST_LINES = 60
 
 
 def check_all(names: Sequence[str], *, update: bool) -> int:
-    """Check (or update) the notebooks named; return 0 if all is well, 1 if an output differs."""
+    """Check (or update) the notebooks named; return 0 if all is well, 1 if an output differs.
+
+    Raises `CassetteBroken` for a recording that cannot be played, and `UserError` for a name
+    that fits nothing or a mode that does not exist.
+    """
+    chosen_mode(None)
     doing, work = ("updating", _refresh) if update else ("checking", differences)
     return _each(find(names), doing, work)
 
@@ -23,9 +31,15 @@ def check_all(names: Sequence[str], *, update: bool) -> int:
 def record_all(names: Sequence[str], *, live: bool, budget: str | None) -> int:
     """Record the lessons named; return 0, or 1 if one of them made no recording.
 
-    Exercises have no recordings: their checks face the simulated API.
+    `budget` is for all of them together.  Exercises have no recordings: their checks face the
+    simulated API.  Raises `UserError` for `live` without a key or a budget.
     """
-    return _each(find(names, exercises=False), "recording", lambda path: _tape(path, live, budget))
+    chosen_mode(None)
+    money = None
+    if live:
+        api_key()
+        money = LiveBudget(dollars(budget))
+    return _each(find(names, exercises=False), "recording", lambda path: _tape(path, money))
 
 
 def _refresh(path: Path) -> str:
@@ -33,8 +47,8 @@ def _refresh(path: Path) -> str:
     return ""
 
 
-def _tape(path: Path, live: bool, budget: str | None) -> str:
-    record(path, live=live, budget=budget)
+def _tape(path: Path, money: LiveBudget | None) -> str:
+    record(path, money)
     return ""
 
 

@@ -20,7 +20,7 @@ def api_key() -> str:
     return key
 
 
-def dollars(budget: float | None) -> Decimal:
+def dollars(budget: float | str | Decimal | None) -> Decimal:
     """Return the budget given, or LABKIT_BUDGET; raises `UserError` unless it is positive."""
     text = str(budget) if budget is not None else os.environ.get("LABKIT_BUDGET", "")
     try:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import UserError
+from labkit.errors import CassetteBroken, UserError
 from labkit.lab.atomic import write_atomically
 from labkit.lab.exercise_notebook import build, in_step, source_of
 from labkit.lab.places import project_root
 
-__all__ = ["differences", "find", "fingerprint", "record", "unattended", "update"]
+__all__ = ["differences", "execute", "find", "fingerprint", "read", "unattended", "update"]
 
 CELL_TIMEOUT_S = 120
+BROKEN = re.compile(rf"^{CassetteBroken.__name__}: (.*\S)", re.MULTILINE)
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -74,10 +74,10 @@ def differences(path: Path) -> str:
     """Run a notebook and compare every output with the stored one; return what differs, or "".
 
     This is nbval in its strict form, in a process of its own.  An exercise must also hold the
-    cells that its source makes.
+    cells that its source makes.  Raises `CassetteBroken` where that is why a cell failed.
     """
     source = source_of(path)
-    if source is not None and not in_step(_read(path), source):
+    if source is not None and not in_step(read(path), source):
         name = source.parent.name
         return f"It is out of step with {name}/{source.name}. Run: labkit check --update {name}"
     command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval", "-q", "--color=no"]
@@ -89,7 +89,12 @@ def differences(path: Path) -> str:
         text=True,
         check=False,
     )
-    return "" if result.returncode == 0 else result.stdout.strip() or result.stderr.strip()
+    if result.returncode == 0:
+        return ""
+    broken = BROKEN.search(result.stdout)
+    if broken:
+        raise CassetteBroken(broken[1])
+    return result.stdout.strip() or result.stderr.strip()
 
 
 def update(path: Path) -> None:
@@ -100,49 +105,15 @@ def update(path: Path) -> None:
     import nbformat
 
     source = source_of(path)
-    notebook = _execute(_read(path) if source is None else build(source), path, unattended())
+    notebook = execute(read(path) if source is None else build(source), path, unattended())
     _tidy(notebook)
     notebook.metadata["labkit"] = {"fingerprint": fingerprint(notebook, path)}
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
     write_atomically(path, text.rstrip("\n") + "\n")
 
 
-def record(path: Path, *, live: bool = False, budget: str | None = None) -> list[Path]:
-    """Run a notebook in record mode and replace its cassettes once all of it has worked.
-
-    Until then everything is written to a folder beside them, so a run that fails or is killed
-    leaves the old cassettes whole.  Returns the new files.
-    """
-    cassettes = project_root() / "cassettes"
-    staging = Path(tempfile.mkdtemp(dir=cassettes, prefix=".recording-"))
-    extra = {"LABKIT_MODE": "record", "LABKIT_STAGING": str(staging)}
-    if live:
-        key = os.environ.get("ANTHROPIC_API_KEY", "")
-        extra |= {"LABKIT_RECORD_FROM": "api", "ANTHROPIC_API_KEY": key}
-        extra |= {"LABKIT_BUDGET": budget} if budget else {}
-    try:
-        _execute(_read(path), path, unattended(**extra))
-        made = sorted(staging.glob("*/*.yaml"))
-        if not made:
-            raise UserError(f"{path.name} made no client with a cassette, so nothing was recorded.")
-        return _put_in_place(made, cassettes)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _put_in_place(made: Sequence[Path], cassettes: Path) -> list[Path]:
-    placed = []
-    for file in made:
-        target = cassettes / file.parent.name / file.name
-        target.parent.mkdir(exist_ok=True)
-        placed.append(file.replace(target))
-    for folder in {path.parent for path in placed}:
-        for old in set(folder.glob("*.yaml")) - set(placed):
-            old.unlink()
-    return placed
-
-
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Read a notebook file; raises `UserError` where it is none."""
     import nbformat
 
     try:
@@ -151,7 +122,11 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path.name} is not a readable notebook ({error}).") from None
 
 
-def _execute(notebook: Any, path: Path, env: Mapping[str, str]) -> Any:
+def execute(notebook: Any, path: Path, env: Mapping[str, str]) -> Any:
+    """Run a notebook's cells in a kernel of its own, in the folder of `path`, and return it.
+
+    Raises `CassetteBroken` where a cell met one, and `UserError` where it stopped otherwise.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -160,10 +135,13 @@ def _execute(notebook: Any, path: Path, env: Mapping[str, str]) -> Any:
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=ERROR"],  # a kernel on loopback warns of its plain text
     )
     try:
         client.execute(env=dict(env))
     except CellExecutionError as error:
+        if error.ename == CassetteBroken.__name__:
+            raise CassetteBroken(error.evalue) from None
         raise UserError(f"{path.name} stopped in a cell:\n{error.ename}: {error.evalue}") from None
     except (CellTimeoutError, DeadKernelError) as error:
         raise UserError(f"{path.name} did not finish: {error}") from None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Coroutine, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,7 +159,7 @@ class Lab:
         """Write what was recorded; the end of the notebook's kernel does this too."""
         while self._recorders:
             self._recorders.pop(0).save()
-        finish(self._marker)
+        finish(self._marker, self.purse.spent if self.purse else Decimal(0))
 
     def __repr__(self) -> str:
         source = {

@@ -12,11 +12,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 from labkit.errors import UserError
+from labkit.pricing import total
 
-__all__ = ["finish", "mark", "staging", "unfinished"]
+__all__ = ["VARIABLE", "finish", "mark", "spent_in", "staging", "unfinished"]
 
 VARIABLE = "LABKIT_STAGING"
 PREFIX = ".recording-"
@@ -54,12 +56,18 @@ def mark(lesson: str, *, spends: bool) -> Path | None:
     return Path(name)
 
 
-def finish(marker: Path | None) -> None:
-    """Say that a bench has written everything."""
+def finish(marker: Path | None, spent: Decimal) -> None:
+    """Say that a bench has written everything, and what it spent."""
     if marker is not None and marker.exists():
+        marker.write_text(str(spent))
         marker.rename(marker.with_suffix(".closed"))
 
 
 def unfinished(folder: Path) -> bool:
     """Whether a bench was still open when its kernel ended."""
     return any(folder.glob("*.open"))
+
+
+def spent_in(folder: Path) -> Decimal:
+    """Return what the benches of a notebook spent, in dollars."""
+    return total(Decimal(marker.read_text()) for marker in folder.glob("*.closed"))
