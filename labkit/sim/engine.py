@@ -90,12 +90,19 @@ class Engine:
         self._cache = PromptCache()
         self._under_way: list[float] = []
 
-    def decide(self, ask: Ask, now: float) -> Decision:
-        """Decide what happens to a request that arrives at `now` (seconds, never backwards)."""
+    def strike(self, now: float, *, model_name: str = "", path: str = "") -> Fault | None:
+        """Count a request that arrives at `now` and return the fault that strikes it, if any."""
         self.requests += 1
+        for fault in self.faults:
+            roll = self._dice.random() if fault.share < 1 else 0.0
+            if fault.strikes(self.requests, now, roll, model_name=model_name, path=path):
+                return fault
+        return None
+
+    def decide(self, ask: Ask, now: float, fault: Fault | None) -> Decision:
+        """Decide what happens to a counted request (`now` in seconds, never backwards)."""
         plan = self._plan(ask, now)
-        fault = self._fault(now) if self.faults else None
-        accepted = fault is None or not fault.is_answer
+        accepted = fault is None or fault.is_served
         limiter = self.limiter(ask.model.id, now)
         refusal = None
         if limiter is not None and accepted:
@@ -121,13 +128,6 @@ class Engine:
         if ask.prefix is None:
             return Plan(ask.prompt_tokens, 0, 0, 0, None, ())
         return self._cache.plan(ask.prefix, ask.model.min_cacheable or 1024, now)
-
-    def _fault(self, now: float) -> Fault | None:
-        roll = self._dice.random()
-        for fault in self.faults:
-            if fault.strikes(self.requests, now, roll):
-                return fault
-        return None
 
     def _times(self, ask: Ask, read: int, now: float) -> tuple[float, float, int]:
         """Draw (seconds to the first token, seconds to the last, tokens) of an answer."""

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["ANSWERS", "BATCH_FAULTS", "CODES", "FAULTS", "SPEND_LIMIT", "STOPS"]
+__all__ = ["ANSWERS", "BATCH_FAULTS", "CODES", "FAULTS", "SPEND_LIMIT", "STOPS", "UNSERVED"]
 
 ANSWERS: Mapping[str, tuple[int, str, str]] = MappingProxyType(
     {
@@ -50,6 +50,9 @@ ANSWERS: Mapping[str, tuple[int, str, str]] = MappingProxyType(
     }
 )
 """Faults that are answered: kind to status, error type and message."""
+
+UNSERVED = (*ANSWERS, "refused", "unavailable")
+"""Faults after which no model has seen the request."""
 
 SPEND_LIMIT = "enforced_spend_limit_reached"
 CODES: Mapping[str, str] = MappingProxyType(

@@ -20,7 +20,15 @@ from labkit.catalog import model
 from labkit.errors import UnknownModel, UserError
 from labkit.sim import breakage
 from labkit.sim.error_answers import ERROR_LATENCY_S, error_reply
-from labkit.sim.fault_kinds import ANSWERS, BATCH_FAULTS, CODES, FAULTS, SPEND_LIMIT, STOPS
+from labkit.sim.fault_kinds import (
+    ANSWERS,
+    BATCH_FAULTS,
+    CODES,
+    FAULTS,
+    SPEND_LIMIT,
+    STOPS,
+    UNSERVED,
+)
 from labkit.sim.reply import Reply
 
 __all__ = [
@@ -79,8 +87,13 @@ class Fault:
 
     @property
     def is_answer(self) -> bool:
-        """Whether the API itself says no, so that the request costs neither tokens nor limits."""
+        """Whether the API itself says no."""
         return self.kind in ANSWERS
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a model sees the request all the same, so that it costs tokens and limits."""
+        return self.kind not in UNSERVED
 
     def strikes(
         self, number: int, now: float, roll: float, *, model_name: str = "", path: str = ""

@@ -187,7 +187,8 @@ class Fleet:
         patience = DEFAULT_TIMEOUT_S if request.timeout is None else request.timeout
         if request.deadline is not None:
             patience = min(patience, request.deadline - now)
-        answer = fate(self.engine.decide(ask, now), patience)
+        fault = self.engine.strike(now, model_name=name, path=request.path)
+        answer = fate(self.engine.decide(ask, now, fault), patience)
         self._order += 1
         heapq.heappush(self._events, (now + answer.seconds, self._order, call, answer))
 

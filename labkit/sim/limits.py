@@ -83,6 +83,7 @@ class Refusal:
     kind: str
     limit: int
     retry_after_s: int | None
+    code: str | None = None
 
 
 class RateLimiter:

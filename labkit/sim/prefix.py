@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.sim.tokens import MESSAGE_OVERHEAD, count_block
+from labkit.sim.tokens import walk
 
 __all__ = ["Block", "Prefix", "read_prefix"]
 
@@ -55,13 +55,13 @@ def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> 
     """Read a Messages body; an automatic breakpoint (top-level `cache_control`) is placed last."""
     digest = hashlib.blake2b(f"{workspace}/{model_id}".encode(), digest_size=16).digest()
     tokens, before, blocks = 0, "", []
-    for level, overhead, block in _walk(body):
+    for level, block, count in walk(body):
         if level != before:
             digest = _mix(digest, level, _salt(level, body))
             before = level
         plain = {key: value for key, value in block.items() if key != "cache_control"}
         digest = _mix(digest, level, plain)
-        tokens += overhead + count_block(plain, model_id)
+        tokens += count
         control = block.get("cache_control")
         ttl = control.get("ttl", "5m") if isinstance(control, dict) else None
         blocks.append(Block(level, digest, tokens, ttl))
@@ -87,24 +87,3 @@ def _salt(level: str, body: Mapping[str, Any]) -> list[Any]:
     settings = body.get("output_config") or {}
     effort = settings.get("effort") if isinstance(settings, dict) else None
     return [body.get("speed", "standard"), body.get("tool_choice"), body.get("thinking"), effort]
-
-
-def _walk(body: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
-    """Yield (level, tokens of framing, block) in the order of the prompt."""
-    for tool in body.get("tools") or ():
-        yield "tools", 0, tool
-    for block in _blocks(body.get("system")):
-        yield "system", 0, block
-    for message in body.get("messages") or ():
-        framing = MESSAGE_OVERHEAD
-        for block in _blocks(message.get("content")) or [{"type": "text", "text": ""}]:
-            yield "messages", framing, {**block, "role": message.get("role")}
-            framing = 0
-
-
-def _blocks(content: object) -> list[Mapping[str, Any]]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return (
-        [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    )

@@ -2,7 +2,9 @@
 
 The size is judged before anything is read: on the real API a proxy in front of it does that
 (claude-api.md 3.2).  Text that cannot be encoded again, such as half a surrogate pair, is no
-valid JSON here, as on the real API, so that no later step meets it.
+valid JSON here, as on the real API, so that no later step meets it.  How deeply the real API
+lets JSON nest is not established; here it is a fixed depth that every Python version can read
+and write again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ __all__ = ["LARGEST_BATCH", "LARGEST_MESSAGE", "read_json", "too_large"]
 LARGEST_MESSAGE = 32 * 1024 * 1024
 """Bytes of a Messages or token counting body (claude-api.md 3.2)."""
 LARGEST_BATCH = 256 * 1024 * 1024
+DEEPEST = 200
+"""Objects and arrays within one another, an assumption."""
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -31,6 +35,8 @@ def read_json(content: bytes) -> object | ApiError:
     """Return the value a body holds, or the 400 for one that is not JSON."""
     try:
         value: object = json.loads(content.decode(), parse_constant=_refuse)
+        if content.count(b"[") + content.count(b"{") > DEEPEST and _depth(value) > DEEPEST:
+            raise RecursionError
         if SURROGATE.search(content):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -38,6 +44,15 @@ def read_json(content: bytes) -> object | ApiError:
     except (ValueError, RecursionError) as error:
         return invalid(f"The request body is not valid JSON: {_reason(error)}")
     return value
+
+
+def _depth(value: object) -> int:
+    """Return how many objects and arrays stand within one another, level by level."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, (dict, list))]:
+        depth += 1
+        level = [x for each in level for x in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def _refuse(constant: str) -> None:

@@ -153,6 +153,8 @@ class Reader:
         for number, line in enumerate(self.lines, start=1):
             if match := HEADER.match(line):
                 within = match.group(1)
+                if not table and within == field:
+                    return number
                 seen += within == table
                 header = number if within == table and seen == place else header
             here = within == table and (not table or seen == place)

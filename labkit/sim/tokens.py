@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from labkit.catalog import model
 
-__all__ = ["CHARACTERS_PER_TOKEN", "count_block", "count_prompt", "count_text", "first_tokens"]
+__all__ = ["CHARACTERS_PER_TOKEN", "count_prompt", "count_text", "first_tokens", "walk"]
 
 CHARACTERS_PER_TOKEN = {"new": 2.5, "old": 3.4}
 """A model whose generation is not established counts like the new ones."""
 MESSAGE_OVERHEAD = 3
 IMAGE_TOKENS = 1500
+EMPTY = {"type": "text", "text": ""}
 
 
 def count_text(text: str, model_name: str) -> int:
@@ -33,24 +34,40 @@ def first_tokens(text: str, tokens: int, model_name: str) -> str:
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:
-    """Return the simulated tokens of a whole request: system, tools and messages."""
+    """Return the simulated tokens of a whole request: tools, system and messages."""
+    return sum(tokens for _, _, tokens in walk(body))
+
+
+def walk(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    """Yield (level, block, tokens) in the order of the prompt: tools, system, messages.
+
+    A message's framing counts with its first block, and its role stands in each.  Whether a
+    block has a breakpoint of the prompt cache changes nothing about its tokens.
+    """
     name = str(body.get("model", ""))
-    total = count_text(_text(body.get("system", "")), name)
-    if body.get("tools"):
-        total += count_text(json.dumps(body["tools"]), name)
-    for message in body.get("messages", []):
-        total += MESSAGE_OVERHEAD + _count_content(message.get("content", ""), name)
-    return total
+    for tool in body.get("tools") or ():
+        plain = {key: value for key, value in tool.items() if key != "cache_control"}
+        yield "tools", tool, count_text(json.dumps(plain), name)
+    for block in _blocks(body.get("system")):
+        yield "system", block, _count_block(block, name)
+    for message in body.get("messages") or ():
+        framing = MESSAGE_OVERHEAD
+        for block in _blocks(message.get("content")) or [EMPTY]:
+            tokens = framing + _count_block(block, name)
+            yield "messages", {**block, "role": message.get("role")}, tokens
+            framing = 0
 
 
-def _count_content(content: Any, name: str) -> int:
+def _blocks(content: object) -> list[Mapping[str, Any]]:
     if isinstance(content, str):
-        return count_text(content, name)
-    return sum(count_block(block, name) for block in content or ())
+        return [{"type": "text", "text": content}] if content else []
+    return (
+        [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    )
 
 
-def count_block(block: Mapping[str, Any], name: str) -> int:
-    """Return the simulated tokens of one content block; an image or document counts flat."""
+def _count_block(block: Mapping[str, Any], name: str) -> int:
+    """Count one content block; an image or document counts flat."""
     if block.get("type") in ("image", "document"):
         return IMAGE_TOKENS
     return count_text(_text([block]), name)

@@ -100,7 +100,7 @@ def test_a_batch_shows_nothing_until_it_ends_and_then_everything() -> None:
     store = BatchStore(answer)
     batch = ok(store.create(rows(3), 0.0, origin="http://127.0.0.1:8000"))
     assert batch["processing_status"] == "in_progress"
-    assert batch["expires_at"] == "2026-01-02T00:00:00.000000+00:00"
+    assert batch["expires_at"] == "2026-11-23T00:00:00.000000+00:00"
     early = ok(store.retrieve(batch["id"], 20.0))
     assert (tally(early), early["results_url"]) == (Counter(processing=3), None)
     late = ok(store.retrieve(batch["id"], HOUR, origin="http://127.0.0.1:8000"))
@@ -173,7 +173,7 @@ def test_what_is_through_at_a_cancellation_is_kept() -> None:
     batch = ok(store.create(rows(100), 0.0))
     canceled = ok(store.cancel(batch["id"], 30.0))
     assert canceled["processing_status"] == "canceling"
-    assert canceled["cancel_initiated_at"] == "2026-01-01T00:00:30.000000+00:00"
+    assert canceled["cancel_initiated_at"] == "2026-11-22T00:00:30.000000+00:00"
     assert tally(canceled) == Counter(processing=100)
     assert ok(store.cancel(batch["id"], 31.0)) == canceled
     ended = ok(store.retrieve(batch["id"], 99.0))
@@ -255,7 +255,7 @@ def test_results_are_archived_after_29_days() -> None:
     running = store.results(batch["id"], last - 1)
     archived = ok(store.retrieve(batch["id"], last))
     assert (archived["archived_at"], archived["results_url"]) == (
-        "2026-01-30T00:00:00.000000+00:00",
+        "2026-12-21T00:00:00.000000+00:00",
         None,
     )
     assert tally(archived) == Counter(succeeded=2)

@@ -1,0 +1,116 @@
+"""The Messages endpoints of the simulated API: a valid body in, a wire reply out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from labkit.catalog import model
+from labkit.errors import UnknownModel
+from labkit.sim.answers import Script, compose, spoiled
+from labkit.sim.dates import EPOCH
+from labkit.sim.engine import Ask, Decision, Engine
+from labkit.sim.faults import Fault
+from labkit.sim.messages import build_message, stream_chunks
+from labkit.sim.prefix import read_prefix
+from labkit.sim.problem import ApiError
+from labkit.sim.prompt_cache import Plan
+from labkit.sim.reply import UPSTREAM, Reply
+from labkit.sim.tokens import count_prompt
+
+__all__ = ["MessagesApi"]
+
+RATE_LIMIT = "rate_limit_error"
+
+
+class MessagesApi:
+    """Answers Messages requests with the engine's decisions and the composed words."""
+
+    def __init__(self, engine: Engine, *, seed: int, script: Script | None) -> None:
+        self.engine = engine
+        self.seed = seed
+        self.script = script
+
+    def answer(
+        self, body: Mapping[str, Any], tokens: int, now: float, fault: Fault | None
+    ) -> Reply | ApiError:
+        """Return the reply to a valid body that arrives at `now`, or the rate limit's refusal.
+
+        What is on the wire in spite of a fault is the caller's to change.
+        """
+        number = self.engine.requests
+        dice = random.Random(f"{self.seed}/{number}/{_question(body)}")
+        composed = compose(
+            body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
+        )
+        said = spoiled(composed, fault, str(body["model"]))
+        asked = model(str(body["model"]))
+        prefix = read_prefix(body, asked.id) if _caches(body) else None
+        ask = Ask(asked, tokens, int(body["max_tokens"]), said.output_tokens, prefix)
+        decision = self.engine.decide(ask, now, fault)
+        if decision.refusal is not None:
+            return _refused(decision)
+        message = build_message(body, said, decision.plan, f"msg_sim{_identifier(dice)}")
+        reply = _reply(body, message, decision, dice)
+        return Reply(200, {**reply.headers, **self.limit_headers(asked.id, now)}, reply.chunks)
+
+    def limit_headers(self, model_name: str, now: float) -> Mapping[str, str]:
+        """Return the rate limit headers of an answer for a model that begins now."""
+        try:
+            limiter = self.engine.limiter(model(model_name).id, now)
+        except UnknownModel:
+            return {}
+        return {} if limiter is None else limiter.headers(now, EPOCH)
+
+    def batch_row(self, params: Mapping[str, Any], custom_id: str) -> dict[str, Any]:
+        """Return the message for one row of a batch; its words depend on the row alone."""
+        dice = random.Random(f"{self.seed}/{custom_id}/{_question(params)}")
+        said = compose(params, dice, seed=self.seed, script=None)
+        plan = Plan(count_prompt(params), 0, 0, 0, None, ())
+        return build_message(params, said, plan, f"msg_sim{_identifier(dice)}", tier="batch")
+
+
+def _caches(body: Mapping[str, Any]) -> bool:
+    return "cache_control" in body or '"cache_control"' in json.dumps(body)
+
+
+def _refused(decision: Decision) -> ApiError:
+    refusal = decision.refusal
+    assert refusal is not None  # noqa: S101 (the caller has looked)
+    message = (
+        f"This request would exceed your organization's rate limit of {refusal.limit:,} "
+        f"{refusal.kind} per minute."
+    )
+    return ApiError(429, RATE_LIMIT, message, refusal.code, refusal.retry_after_s)
+
+
+def _reply(
+    body: Mapping[str, Any], message: dict[str, Any], decision: Decision, dice: random.Random
+) -> Reply:
+    first = decision.first_token_s
+    if not body.get("stream"):
+        data = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+        took = round(decision.duration_s, 3)
+        headers = {"content-type": "application/json", UPSTREAM: str(round(took * 1000))}
+        return Reply(200, headers, ((took, data),))
+    headers = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        UPSTREAM: str(round(first * 1000)),
+    }
+    events = stream_chunks(message, first, decision.token_s, dice)
+    return Reply(200, headers, tuple((round(at, 3), data) for at, data in events))
+
+
+def _question(body: Mapping[str, Any]) -> str:
+    """Digest what is asked: the same whether or not it is to be streamed, in any order of keys."""
+    asked = {name: value for name, value in body.items() if name != "stream"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _identifier(dice: random.Random) -> str:
+    """21 characters, so that an id has the 24 of a real one after its underscore."""
+    return f"{dice.getrandbits(84):021x}"
