@@ -13,6 +13,8 @@ from math import inf
 from labkit.sim.reply import Reply
 
 __all__ = [
+    "DROP",
+    "PING",
     "cut",
     "dripped",
     "is_stream",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from labkit.flow import Outcome
+from labkit.sim.breakage import DROP
 from labkit.sim.engine import Decision
-from labkit.sim.faults import ANSWERS, ERROR_LATENCY_S, SPEND_LIMIT
+from labkit.sim.fault_kinds import ANSWERS, CODES, STOPS
+from labkit.sim.faults import ERROR_LATENCY_S, Fault
 
 __all__ = ["Fate", "fate"]
 
@@ -16,6 +18,11 @@ REFUSED = Outcome(error=ConnectionRefusedError("connection refused"), unreachabl
 RESET = Outcome(error=ConnectionResetError("connection reset"), unreachable=True)
 UNAVAILABLE = Outcome(status=503, error_type="error")
 STREAM_ERROR = Outcome(status=200, error_type="overloaded_error")
+BYTES, BYTES_PER_TOKEN = 450, 2.5
+"""Assumed size of an answer's JSON, for an answer that drips."""
+ANSWERED_LATE = ("slow", "drip", "ping_only")
+ANSWERED_OTHERWISE = (*STOPS, "no_message_stop", "malformed_json")
+"""What a layer takes for an answer: only who reads the words finds out."""
 
 
 class Fate(NamedTuple):
@@ -40,7 +47,12 @@ def fate(decision: Decision, patience: float) -> Fate:
         return Fate(seconds, outcome, 0, 0)
     plan = decision.plan
     prompt = plan.uncached + plan.read + plan.written_5m + plan.written_1h
-    return Fate(seconds, outcome, prompt, decision.output_tokens)
+    return Fate(seconds, outcome, prompt, _tokens(decision))
+
+
+def _tokens(decision: Decision) -> int:
+    usual, fault = decision.output_tokens, decision.fault
+    return usual if fault is None else fault.tokens_left(usual)
 
 
 def _unhurried(decision: Decision) -> tuple[float, Outcome, bool]:
@@ -48,7 +60,7 @@ def _unhurried(decision: Decision) -> tuple[float, Outcome, bool]:
     fault, refusal = decision.fault, decision.refusal
     if fault is not None and fault.is_answer:
         status, kind, _ = ANSWERS[fault.kind]
-        code = SPEND_LIMIT if fault.kind == "spend_limit" else None
+        code = CODES.get(fault.kind)
         headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
         return ERROR_LATENCY_S, Outcome(status, headers, kind, code), False
     if refusal is not None:
@@ -59,8 +71,17 @@ def _unhurried(decision: Decision) -> tuple[float, Outcome, bool]:
         return ERROR_LATENCY_S, Outcome(429, headers, "rate_limit_error"), False
     if fault is None:
         return decision.duration_s, OK, True
-    if fault.kind == "slow":
-        return decision.duration_s * fault.factor, OK, True
+    return _faulty(fault, decision)
+
+
+def _faulty(fault: Fault, decision: Decision) -> tuple[float, Outcome, bool]:
+    if fault.kind in ANSWERED_LATE:
+        return _late(fault, decision), OK, True
+    if fault.kind in ANSWERED_OTHERWISE:
+        tokens = _tokens(decision)
+        return decision.first_token_s + tokens * decision.token_s, OK, tokens > 0
+    if fault.kind == "wrong_length":
+        return decision.duration_s, RESET, True
     if fault.kind == "refused":
         return 0.0, REFUSED, False
     if fault.kind == "unavailable":
@@ -70,3 +91,13 @@ def _unhurried(decision: Decision) -> tuple[float, Outcome, bool]:
     if fault.kind == "stream_error":
         return decision.first_token_s, STREAM_ERROR, False
     return decision.first_token_s, RESET, fault.kind == "cut"
+
+
+def _late(fault: Fault, decision: Decision) -> float:
+    """Return the seconds until the last byte of an answer that is held up on its way."""
+    if fault.kind == "slow":
+        return decision.duration_s * fault.factor
+    if fault.kind == "ping_only":
+        return decision.duration_s + fault.lasts
+    pieces = (BYTES + BYTES_PER_TOKEN * decision.output_tokens) // DROP
+    return decision.duration_s + pieces * fault.every
