@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from opentelemetry.trace import SpanKind
 from labkit.attempts import Attempt, attempt_of
 from labkit.calls import Call, call_of, first_chunk
 from labkit.clock import Clock, SystemClock
+from labkit.frame import frame_of
 from labkit.pricing import total
 
 if TYPE_CHECKING:
@@ -38,14 +38,22 @@ __all__ = ["Ledger"]
 SDK_SCOPE = "com.anthropic.sdk.python"
 """The instrumentation scope of the SDK's spans; others' spans are none of our business."""
 
+AT_ONCE = 100
+"""Rows are worked out when somebody looks, or so many together: one by one takes twice as long."""
+
 
 @dataclass(slots=True)
 class _Entry:
-    """A call under way or ended, with the attempts it has made so far."""
+    """A call under way or ended, with the attempts it has made so far.
+
+    Between its end and its row, `call`, the entry holds the span.
+    """
 
     number: int
     began: float
     attempts: list[Attempt] = field(default_factory=list)
+    span: ReadableSpan | None = None
+    ended: float = 0.0
     call: Call | None = None
 
 
@@ -67,6 +75,7 @@ class Ledger(SpanProcessor):
     def _forget(self) -> None:
         self._under_way: OrderedDict[int, _Entry] = OrderedDict()
         self._ended: OrderedDict[int, _Entry] = OrderedDict()
+        self._unwritten: deque[_Entry] = deque()
         self._strays: deque[Attempt] = deque(maxlen=self._keep)
         self._begun = self._unpriced = 0
         self._total = Decimal(0)
@@ -89,12 +98,25 @@ class Ledger(SpanProcessor):
             entry = self._under_way.pop(context.span_id, None) if context is not None else None
             if context is None or entry is None:  # not the SDK's, or begun before `clear`
                 return
-            call = call_of(span, entry.number, entry.began, self.clock.now(), entry.attempts)
-            entry.call = call
+            entry.span, entry.ended = span, self.clock.now()
             self._ended[context.span_id] = entry
             _trim(self._ended, self._keep)
-            self._unpriced += call.cost_usd is None
-            self._total = total([self._total, call.cost_usd or Decimal(0)])
+            self._unwritten.append(entry)
+            if len(self._unwritten) >= AT_ONCE:
+                self._write()
+
+    def _write(self) -> None:
+        """Work out the rows of the calls that have ended since the last time; needs the lock."""
+        costs = []
+        while self._unwritten:
+            entry = self._unwritten.popleft()
+            span, entry.span = entry.span, None
+            if span is not None:
+                times = entry.began, entry.ended
+                entry.call = call_of(span, entry.number, *times, entry.attempts)
+                costs.append(entry.call.cost_usd)
+        self._unpriced += costs.count(None)
+        self._total = total([self._total, *(cost for cost in costs if cost is not None)])
 
     def observe(self, played: Played) -> None:
         """Enter one attempt (the laboratory's transports call this).
@@ -116,6 +138,7 @@ class Ledger(SpanProcessor):
     def calls(self) -> list[Call]:
         """The calls that have ended, in the order in which they began."""
         with self._lock:
+            self._write()
             ended = [entry.call for entry in self._ended.values() if entry.call is not None]
         return sorted(ended, key=lambda call: call.number)
 
@@ -137,21 +160,25 @@ class Ledger(SpanProcessor):
 
         Calls count even when there have been so many since that they are not kept any more.
         """
-        return self._total
+        with self._lock:
+            self._write()
+            return self._total
 
     @property
     def unpriced(self) -> int:
         """How many calls have a cost nobody knows, such as one that failed half-way."""
-        return self._unpriced
+        with self._lock:
+            self._write()
+            return self._unpriced
 
     def table(self) -> pd.DataFrame:
         """Return one row a call; `cost_usd` holds exact decimals, None where unknown."""
-        return _frame(self.calls, Call)
+        return frame_of(self.calls, Call)
 
     def attempts_table(self) -> pd.DataFrame:
         """Return one row an attempt, as the request timeline wants them."""
         pairs = self._numbered()
-        table = _frame([attempt for _, attempt in pairs], Attempt)
+        table = frame_of([attempt for _, attempt in pairs], Attempt)
         table.insert(0, "call", [number for number, _ in pairs])
         table.insert(1, "attempt", table.groupby("call").cumcount() + 1)
         return table.drop(columns="span_id")
@@ -165,17 +192,3 @@ class Ledger(SpanProcessor):
 def _trim(entries: OrderedDict[int, _Entry], keep: int) -> None:
     while len(entries) > keep:
         entries.popitem(last=False)
-
-
-def _frame(rows: Iterable[object], kind: type) -> pd.DataFrame:
-    from dataclasses import fields
-
-    import pandas as pd
-
-    rows = list(rows)
-    columns = {}
-    for each in fields(kind):
-        whole_number = each.type == "int | None"
-        values = [getattr(row, each.name) for row in rows]
-        columns[each.name] = pd.Series(values, dtype="Int64" if whole_number else None)
-    return pd.DataFrame(columns)

@@ -7,6 +7,7 @@ import decimal
 import gc
 import json
 import threading
+import weakref
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -427,6 +428,25 @@ def test_ending_a_call_does_not_look_at_the_others(monkeypatch: pytest.MonkeyPat
     for _ in range(30):
         ask(scene)
     assert seen == [1] * 30
+
+
+def test_spans_do_not_outlive_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are worked out a hundred together, or when somebody looks; then the spans go."""
+    ledger = Ledger(VirtualClock())
+    tracer = ledger.provider.get_tracer("com.anthropic.sdk.python")
+    spans: list[weakref.ref[ReadableSpan]] = []
+
+    def remembering(span: ReadableSpan, *rest: Any) -> Call:
+        spans.append(weakref.ref(span))
+        return call_of(span, *rest)
+
+    monkeypatch.setattr("labkit.ledger.call_of", remembering)
+    for _ in range(250):
+        tracer.start_span("anthropic.messages.create", kind=trace.SpanKind.CLIENT).end()
+    assert len(spans) == 200
+    assert len(ledger.calls) == len(spans) == 250
+    gc.collect()
+    assert [span for span in spans if span() is not None] == []
 
 
 def test_clearing_makes_the_next_call_the_first() -> None:
