@@ -22,14 +22,14 @@ from labkit.sim.dice import Dice
 from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault, apply
 from labkit.sim.messages_api import MessagesApi
-from labkit.sim.problem import ApiError, invalid, not_found
+from labkit.sim.problem import ApiError, invalid, not_allowed, not_found
 from labkit.sim.reply import Reply
-from labkit.sim.request_body import read_json, too_large
+from labkit.sim.request_body import announced_length, read_body, too_large
 from labkit.sim.routes import Call, batch_reply, error_reply_of, json_reply, models_reply
 from labkit.sim.tokens import count_prompt
 from labkit.sim.validation import VERSIONS, complaint
 
-__all__ = ["SimulatedApi"]
+__all__ = ["BAD_KEY", "SimulatedApi"]
 
 COUNT_LATENCY_S = 0.08
 """Assumed time of a count_tokens call."""
@@ -38,6 +38,8 @@ ACCOUNT = {
     "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
     "anthropic-workspace-id": "wrkspc_simulated",
 }
+BAD_KEY = "invalid"
+"""The one key that is refused, so that a refusal can be tried out; every other is taken."""
 NOBODYS = (401, 500, 503)
 """Statuses whose recorded answers name no account: nobody was known, or nobody asked."""
 MESSAGES, COUNTING, BATCHES = "/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"
@@ -96,11 +98,14 @@ class SimulatedApi:
             return self._reply(call, now)
 
     def _reply(self, call: Call, now: float) -> Reply:
-        body = read_json(call.content) if call.method == "POST" and call.content else None
+        refused = self._refusal(call)
+        body: Any = None
+        if refused is None and call.method == "POST" and call.content:
+            body = read_body(call.content, call.path, call.headers)
         name = str(body.get("model", "")) if isinstance(body, dict) else ""
         fault = self.engine.strike(now, model_name=name, path=call.path)
         request_id = Dice(self.seed, self.engine.requests).identifier("req")
-        answered = self._refusal(call) or self._route(call, body, now, fault)
+        answered = refused or self._route(call, body, now, fault)
         if isinstance(answered, ApiError):
             answered = error_reply_of(answered, request_id)
         if fault is not None:
@@ -116,20 +121,23 @@ class SimulatedApi:
 
     def _refusal(self, call: Call) -> ApiError | None:
         """Return what is wrong with the envelope: no key, no version, too large."""
-        if not (call.headers.get("authorization") or call.headers.get("x-api-key")):
+        bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if (call.headers.get("x-api-key") or bearer or BAD_KEY) == BAD_KEY:
             return ApiError(401, "authentication_error", "invalid x-api-key")
         if call.headers.get("anthropic-version") not in VERSIONS:
             known = " or ".join(VERSIONS)
             return invalid(f"anthropic-version: the header must be {known}")
-        return too_large(len(call.content), batch=call.path == BATCHES)
+        return too_large(max(len(call.content), announced_length(call.headers)), call.path)
 
     def _route(self, call: Call, body: Any, now: float, fault: Fault | None) -> Reply | ApiError:
         if f"{call.path}/".startswith(f"{BATCHES}/"):
             return batch_reply(self.batches, call, body, now)
         if f"{call.path}/".startswith(f"{MODELS}/"):
             return models_reply(call, today(now))
-        if call.path not in (MESSAGES, COUNTING) or call.method != "POST":
-            return not_found(f"No such endpoint: {call.method} {call.path}")
+        if call.path not in (MESSAGES, COUNTING):
+            return not_found(f"No such endpoint: {call.path}")
+        if call.method != "POST":
+            return not_allowed()
         if isinstance(body, ApiError):
             return body
         counting = call.path == COUNTING

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ApiError", "invalid", "not_found"]
+__all__ = ["ApiError", "invalid", "not_allowed", "not_found"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,8 @@ def invalid(message: str) -> ApiError:
 def not_found(message: str) -> ApiError:
     """Return the 404 for a model, batch or path that does not exist."""
     return ApiError(404, "not_found_error", message)
+
+
+def not_allowed() -> ApiError:
+    """Return the 405 for a path that exists, but not for this method."""
+    return ApiError(405, "invalid_request_error", "Method Not Allowed")

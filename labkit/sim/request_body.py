@@ -11,24 +11,53 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
+from labkit.sim.content_encoding import decoded
 from labkit.sim.problem import ApiError, invalid
 
-__all__ = ["LARGEST_BATCH", "LARGEST_MESSAGE", "read_json", "too_large"]
+__all__ = [
+    "LARGEST_BATCH",
+    "LARGEST_MESSAGE",
+    "announced_length",
+    "largest_body",
+    "read_body",
+    "read_json",
+    "too_large",
+]
 
 LARGEST_MESSAGE = 32 * 1024 * 1024
 """Bytes of a Messages or token counting body (claude-api.md 3.2)."""
 LARGEST_BATCH = 256 * 1024 * 1024
+BATCHES = "/v1/messages/batches"
 DEEPEST = 200
 """Objects and arrays within one another, an assumption."""
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def too_large(length: int, *, batch: bool = False) -> ApiError | None:
-    """Return the 413 for a body of this many bytes, None if it is not over the limit."""
-    if length <= (LARGEST_BATCH if batch else LARGEST_MESSAGE):
+def largest_body(path: str) -> int:
+    """Return the bytes that the body of a request to this path may have."""
+    batch = path.partition("?")[0].rstrip("/") == BATCHES
+    return LARGEST_BATCH if batch else LARGEST_MESSAGE
+
+
+def announced_length(headers: Mapping[str, str]) -> int:
+    """Return the bytes that the headers (names in lower case) announce, 0 where they do not."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def too_large(length: int, path: str) -> ApiError | None:
+    """Return the 413 for a body of so many bytes, sent or announced, None if that is allowed."""
+    if length <= largest_body(path):
         return None
     return ApiError(413, "request_too_large", "Request exceeds the maximum size")
+
+
+def read_body(content: bytes, path: str, headers: Mapping[str, str]) -> object | ApiError:
+    """Return the value that a body of allowed size holds, decompressed where that is needed."""
+    plain = decoded(content, headers.get("content-encoding", ""), largest_body(path))
+    return plain if isinstance(plain, ApiError) else read_json(plain)
 
 
 def read_json(content: bytes) -> object | ApiError:

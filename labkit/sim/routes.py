@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from labkit.sim.batches import BatchStore
 from labkit.sim.models_api import list_models, retrieve_model
 from labkit.sim.pages import Query
-from labkit.sim.problem import ApiError, not_found
+from labkit.sim.problem import ApiError, not_allowed, not_found
 from labkit.sim.reply import UPSTREAM, Reply
 
 __all__ = ["Call", "batch_reply", "error_reply_of", "json_reply", "models_reply"]
@@ -60,7 +60,7 @@ def models_reply(call: Call, today: date) -> Reply | ApiError:
     """Serve the Models API."""
     name = call.path.removeprefix("/v1/models").strip("/")
     if call.method != "GET":
-        return not_found(f"No such endpoint: {call.method} {call.path}")
+        return not_allowed()
     return _sent(retrieve_model(name, today) if name else list_models(call.query, today))
 
 
@@ -80,17 +80,16 @@ def batch_reply(store: BatchStore, call: Call, body: Any, now: float) -> Reply |
         case ("GET",):
             return _sent(store.page(call.query, now, origin=call.origin))
         case ("GET", name):
-            reply = _sent(store.retrieve(name, now, origin=call.origin))
-            if isinstance(reply, ApiError):
-                return reply
-            return Reply(200, {**reply.headers, "retry-after": "10"}, reply.chunks)
+            return _sent(store.retrieve(name, now, origin=call.origin), {"retry-after": "10"})
         case ("POST", name, "cancel"):
             return _sent(store.cancel(name, now, origin=call.origin))
         case ("DELETE", name):
             return _sent(store.delete(name, now))
         case ("GET", name, "results"):
             return _results(store, name, now)
-    return not_found(f"No such endpoint: {call.method} {call.path}")
+        case (_,) | (_, _) | (_, _, "cancel" | "results"):
+            return not_allowed()
+    return not_found(f"No such endpoint: {call.path}")
 
 
 def _results(store: BatchStore, name: str, now: float) -> Reply | ApiError:
@@ -104,5 +103,10 @@ def _results(store: BatchStore, name: str, now: float) -> Reply | ApiError:
     return Reply(200, headers, ((USUAL_LATENCY_S, b"".join(lines)),))
 
 
-def _sent(answer: dict[str, Any] | ApiError) -> Reply | ApiError:
-    return answer if isinstance(answer, ApiError) else json_reply(answer)
+def _sent(
+    answer: dict[str, Any] | ApiError, headers: Mapping[str, str] | None = None
+) -> Reply | ApiError:
+    if isinstance(answer, ApiError):
+        return answer
+    reply = json_reply(answer)
+    return Reply(200, {**reply.headers, **(headers or {})}, reply.chunks)

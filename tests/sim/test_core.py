@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from typing import Any
@@ -262,13 +263,58 @@ def test_no_key_is_an_authentication_error() -> None:
         assert error_of(reply) == (401, "authentication_error", "invalid x-api-key")
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/messages"), ("POST", "/v1/nothing")])
-def test_no_such_path_is_not_found(method: str, path: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/messages/batches/x/rows", "*", "/v1/model"])
+def test_no_such_path_is_not_found(path: str) -> None:
     """What the simulator does not serve it does not pretend to serve."""
-    assert error_of(SimulatedApi().reply(method, path, KEY, b"{}", 0.0))[:2] == (
+    assert error_of(SimulatedApi().reply("POST", path, KEY, b"{}", 0.0))[:2] == (
         404,
         "not_found_error",
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/messages"),
+        ("OPTIONS", "/v1/messages/count_tokens"),
+        ("PUT", "/v1/messages/batches"),
+        ("HEAD", "/v1/messages/batches/msgbatch_sim1"),
+        ("POST", "/v1/messages/batches/msgbatch_sim1/results"),
+        ("DELETE", "/v1/models/claude-haiku-5-5"),
+    ],
+)
+def test_another_method_is_not_allowed(method: str, path: str) -> None:
+    """A path that exists says so."""
+    refused = error_of(SimulatedApi().reply(method, path, KEY, b"{}", 0.0))
+    assert refused == (405, "invalid_request_error", "Method Not Allowed")
+
+
+def test_a_compressed_body_is_read() -> None:
+    """The same request compressed gets the same answer; a broken one is a 400 with its code."""
+    content = json.dumps(BODY).encode()
+    packed, headers = gzip.compress(content), {**KEY, "Content-Encoding": "gzip"}
+    reply = SimulatedApi().reply("POST", "/v1/messages", headers, packed, 0.0)
+    assert reply == ask(SimulatedApi(), BODY)
+    broken = SimulatedApi().reply("POST", "/v1/messages", headers, content, 0.0)
+    code = json.loads(broken.body)["error"]["details"]["error_code"]
+    assert (broken.status, code) == (400, "request_body_encoding_invalid")
+
+
+def test_a_body_that_announces_too_much_is_refused_unread() -> None:
+    """What the length promises is judged before what has come."""
+    headers = {**KEY, "content-length": str(32 * 1024 * 1024 + 1)}
+    refused = error_of(SimulatedApi().reply("POST", "/v1/messages", headers, b"", 0.0))
+    assert refused[:2] == (413, "request_too_large")
+
+
+def test_the_engine_remembers_what_the_latest_request_came_to() -> None:
+    """A fault, a decision, or neither, and never those of an earlier request."""
+    api = SimulatedApi(faults=[Fault("slow", first=1)])
+    ask(api, BODY)
+    assert api.engine.struck is not None
+    assert api.engine.decided is not None
+    ask(api, {})
+    assert (api.engine.struck, api.engine.decided) == (None, None)
 
 
 def test_an_unknown_model_is_not_found() -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.sim.problem import ApiError
-from labkit.sim.request_body import LARGEST_BATCH, LARGEST_MESSAGE, read_json, too_large
+from labkit.sim.request_body import (
+    LARGEST_BATCH,
+    LARGEST_MESSAGE,
+    announced_length,
+    read_json,
+    too_large,
+)
+
+MESSAGES, BATCHES = "/v1/messages", "/v1/messages/batches"
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
@@ -39,12 +47,21 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 
 def test_a_body_over_its_limit_is_a_413() -> None:
     """32 MB for a message, 256 MB for a batch, to the byte."""
-    assert too_large(LARGEST_MESSAGE) is None
-    assert too_large(LARGEST_BATCH, batch=True) is None
-    refused = too_large(LARGEST_MESSAGE + 1)
+    assert too_large(LARGEST_MESSAGE, MESSAGES) is None
+    assert too_large(LARGEST_BATCH, f"{BATCHES}/?beta=true") is None
+    refused = too_large(LARGEST_MESSAGE + 1, MESSAGES)
     assert refused is not None
     assert (refused.status, refused.type) == (413, "request_too_large")
-    assert too_large(LARGEST_BATCH + 1, batch=True) == refused
+    assert too_large(LARGEST_BATCH + 1, BATCHES) == refused
+
+
+@pytest.mark.parametrize(
+    ("header", "length"),
+    [("12", 12), ("0", 0), ("", 0), ("-1", 0), ("1e9", 0), ("²", 0), ("9" * 5000, 0)],
+)
+def test_a_length_that_is_no_number_announces_nothing(header: str, length: int) -> None:
+    """Whatever stands in the header, it is read as a number of bytes or not at all."""
+    assert announced_length({"content-length": header}) == length
 
 
 def test_an_error_is_written_as_the_api_writes_it() -> None:
