@@ -31,7 +31,7 @@ Notebooks = Annotated[
 def main() -> None:
     """Run the command line; what labkit itself has to say is one message and exit code 2."""
     try:
-        app()
+        app(prog_name="labkit")
     except LabkitError as error:
         typer.echo(f"labkit: {error}", err=True)
         sys.exit(2)

@@ -18,7 +18,7 @@ __all__ = ["Prediction", "Slider", "attended", "playground", "predict"]
 
 def attended() -> bool:
     """Whether somebody may be there to click; LABKIT_UNATTENDED=1 says nobody is."""
-    return not os.environ.get("LABKIT_UNATTENDED")
+    return os.environ.get("LABKIT_UNATTENDED", "") in ("", "0")
 
 
 class Prediction:
@@ -69,6 +69,8 @@ def predict(question: str, choices: Sequence[str], *, default: str | None = None
 
     Unattended, `default` (or the first choice) is the guess.
     """
+    if not choices:
+        raise UserError("A prediction needs at least one choice.")
     return Prediction(question, choices, default if default is not None else choices[0])
 
 
@@ -78,6 +80,8 @@ class Slider:
     def __init__(self, value: float, low: float, high: float, step: float = 1) -> None:
         if not low <= value <= high:
             raise UserError(f"A slider from {low} to {high} cannot start at {value}.")
+        if step <= 0:
+            raise UserError(f"A slider moves in steps above 0, not {step}.")
         self.value, self.low, self.high, self.step = value, low, high, step
 
     def widget(self, name: str) -> Any:
