@@ -40,7 +40,10 @@ LONGEST_REPORT = 200
 
 def tool_calls(body: Mapping[str, Any], dice: random.Random) -> list[dict[str, Any]]:
     """Return the tool_use blocks that answer a request; none if it asks for no tool."""
-    tools, hints = called_tools(body), read_hints(body)
+    tools = called_tools(body)
+    if not tools:
+        return []
+    hints = read_hints(body)
     return [tool_use(each["name"], sample(each["input_schema"], hints), dice) for each in tools]
 
 
@@ -60,7 +63,7 @@ def called_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
     choice = mapped(body.get("tool_choice"))
     kind = choice.get("type", "auto")
-    if kind == "none" or (kind == "auto" and tool_results(body)):
+    if not tools or kind == "none" or (kind == "auto" and tool_results(body)):
         return []
     if kind == "tool":
         return [each for each in tools if each["name"] == choice.get("name")][:1]
