@@ -188,6 +188,8 @@ def test_a_tool_call_that_does_not_fit_is_left_out() -> None:
 
 
 THINKING = {"type": "adaptive", "display": "summarized"}
+LOW = {"effort": "low"}
+CALL = {"type": "tool_use", "id": "t", "name": "count", "input": {}}
 
 
 def test_thinking_comes_first_and_is_signed() -> None:
@@ -199,7 +201,36 @@ def test_thinking_comes_first_and_is_signed() -> None:
     assert block["signature"].startswith(SIGNATURE)
     assert thought.thinking_tokens == count_text(block["thinking"], "claude-sonnet-5-5")
     assert thought.output_tokens == plain.output_tokens + thought.thinking_tokens
-    assert plain.thinking_tokens is None
+    assert plain.thinking_tokens == 0
+
+
+def test_thinking_tokens_are_told_where_thinking_is_on_and_by_newer_models() -> None:
+    """None of them is a zero there, and nothing is told elsewhere."""
+    old, enabled = "claude-haiku-4-5", {"type": "enabled", "budget_tokens": 1024}
+    assert say(WHY, model=old).thinking_tokens is None
+    assert say(WHY, model=old, thinking=enabled).thinking_tokens
+    assert say(WHY, thinking={"type": "adaptive"}, output_config=LOW).thinking_tokens == 0
+
+
+def test_an_answer_to_tool_results_thinks_no_more_where_thinking_is_enabled() -> None:
+    """Recorded so: what was thought stands before the call; adaptive thinking goes on."""
+    turns = [
+        {"role": "user", "content": WHY},
+        {"role": "assistant", "content": [CALL]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]},
+    ]
+    enabled = {"type": "enabled", "budget_tokens": 1024}
+    for thinking, kinds in ((enabled, ["text"]), ({"type": "adaptive"}, ["thinking", "text"])):
+        body = {**ask(WHY, model="claude-sonnet-4-6", thinking=thinking), "messages": turns}
+        content = compose(body, random.Random(0)).content
+        assert [block["type"] for block in content] == kinds
+
+
+def test_a_scripted_redacted_thought_is_all_the_thinking_there_is() -> None:
+    """Nothing is put before it."""
+    said = [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "So."}]
+    body = ask(WHY, thinking=THINKING)
+    assert list(compose(body, random.Random(0), script={1: said}).content) == said
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from labkit.sim.answers.samples import sample
 from labkit.sim.answers.scripts import REFUSED, Said, Script, scripted
 from labkit.sim.answers.skills import SKILLS, Skill, skill_of
 from labkit.sim.answers.summaries import summary, wants_summary
-from labkit.sim.answers.thinking import signature, thinks, thought
+from labkit.sim.answers.thinking import signature, tells_thinking, thought
 from labkit.sim.answers.tools import reported, tool_calls, tool_use
 from labkit.sim.answers.turns import last_user_turn, mapped, tool_results
 from labkit.sim.tokens import count_text
@@ -121,12 +121,12 @@ def _with_thinking(
 ) -> tuple[tuple[Block, ...], int | None]:
     """Return the blocks behind their thinking, and the tokens of it."""
     name = str(body["model"])
-    told = [str(each["thinking"]) for each in blocks if each["type"] == "thinking"]
+    told = [each for each in blocks if each["type"] in ("thinking", "redacted_thinking")]
     if told:
-        return blocks, sum(count_text(each, name) for each in told)
+        return blocks, sum(count_text(str(each.get("thinking", "")), name) for each in told)
     thinking = thought(body, dice)
     if thinking is None:
-        return blocks, 0 if thinks(body) else None
+        return blocks, 0 if tells_thinking(body) else None
     text, is_shown = thinking
     block = {
         "type": "thinking",
