@@ -21,7 +21,7 @@ from labkit.sim.dates import EPOCH, today
 from labkit.sim.dice import Dice
 from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault, apply
-from labkit.sim.messages_api import MessagesApi
+from labkit.sim.messages_api import ACCOUNT, MessagesApi
 from labkit.sim.problem import ApiError, invalid, not_allowed, not_found
 from labkit.sim.reply import Reply
 from labkit.sim.request_body import announced_length, read_body, too_large
@@ -34,10 +34,6 @@ __all__ = ["BAD_KEY", "SimulatedApi"]
 COUNT_LATENCY_S = 0.08
 """Assumed time of a count_tokens call."""
 ORIGIN = "https://api.anthropic.com"
-ACCOUNT = {
-    "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
-    "anthropic-workspace-id": "wrkspc_simulated",
-}
 BAD_KEY = "invalid"
 """The one key that is refused, so that a refusal can be tried out; every other is taken."""
 NOBODYS = (401, 500, 503)
@@ -148,6 +144,7 @@ class SimulatedApi:
             today=today(now),
             counting=counting,
             betas=call.betas,
+            prompt_tokens=0,
         )
         if problem is not None:
             return problem

@@ -105,11 +105,18 @@ class RateLimiter:
         for bucket in (self.requests, self.input, self.output):
             bucket.refill(now)
 
+    def beyond(self, input_tokens: int) -> Refusal | None:
+        """Return the refusal of a request that alone is more than a minute allows."""
+        if input_tokens <= self.input.capacity:
+            return None
+        return Refusal("input tokens", self.input.capacity, None)
+
     def admit(self, input_tokens: int, now: float) -> Refusal | None:
         """Debit a request that arrives now, or return why it is refused (and debit nothing)."""
         self.advance(now)
-        if input_tokens > self.input.capacity:
-            return Refusal("input tokens", self.input.capacity, None)
+        never = self.beyond(input_tokens)
+        if never is not None:
+            return never
         for kind, bucket, amount in (
             ("requests", self.requests, 1.0),
             ("input tokens", self.input, float(input_tokens)),

@@ -38,10 +38,12 @@ def build_message(
         "type": "message",
         "role": "assistant",
         "content": [dict(block) for block in composed.content],
+        "container": None,
         "stop_reason": composed.stop_reason,
         "stop_sequence": composed.stop_sequence,
         "stop_details": None if composed.stop_details is None else dict(composed.stop_details),
         "usage": _usage(body, composed, plan, tier, asked.us_only_inference),
+        "diagnostics": None,
     }
 
 

@@ -13,16 +13,24 @@ from labkit.errors import UnknownModel
 from labkit.sim.answers import Script, compose, spoiled
 from labkit.sim.dates import EPOCH
 from labkit.sim.engine import Ask, Decision, Engine
+from labkit.sim.fault_kinds import ANSWERS, CODES
 from labkit.sim.faults import Fault
+from labkit.sim.limits import Refusal
 from labkit.sim.messages import build_message, stream_chunks
 from labkit.sim.prefix import read_prefix
 from labkit.sim.problem import ApiError
 from labkit.sim.prompt_cache import Plan
 from labkit.sim.reply import UPSTREAM, Reply
 from labkit.sim.tokens import count_prompt
+from labkit.sim.validation import too_long
 
-__all__ = ["MessagesApi"]
+__all__ = ["ACCOUNT", "MessagesApi"]
 
+ACCOUNT = {
+    "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
+    "anthropic-workspace-id": "wrkspc_simulated",
+}
+"""The headers that name whose request it was."""
 RATE_LIMIT = "rate_limit_error"
 
 
@@ -39,20 +47,27 @@ class MessagesApi:
     ) -> Reply | ApiError:
         """Return the reply to a valid body that arrives at `now`, or the rate limit's refusal.
 
-        What is on the wire in spite of a fault is the caller's to change.
+        A prompt over the model's window is judged here, after the allowance of a minute, as on
+        the real API (recording ruby_llm--error_429_input_tokens_per_minute).  What is on the
+        wire in spite of a fault is the caller's to change.
         """
+        asked = model(str(body["model"]))
+        problem = too_long(tokens, asked)
+        if problem is not None:
+            limiter = self.engine.limiter(asked.id, now)
+            refusal = limiter.beyond(tokens) if limiter is not None else None
+            return problem if refusal is None else _refused(refusal, body)
         number = self.engine.requests
         dice = random.Random(f"{self.seed}/{number}/{_question(body)}")
         composed = compose(
             body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
         )
         said = spoiled(composed, fault, str(body["model"]))
-        asked = model(str(body["model"]))
         prefix = read_prefix(body, asked.id) if _caches(body) else None
         ask = Ask(asked, tokens, int(body["max_tokens"]), said.output_tokens, prefix)
         decision = self.engine.decide(ask, now, fault)
         if decision.refusal is not None:
-            return _refused(decision)
+            return _refused(decision.refusal, body)
         message = build_message(body, said, decision.plan, f"msg_sim{_identifier(dice)}")
         reply = _reply(body, message, decision, dice)
         return Reply(200, {**reply.headers, **self.limit_headers(asked.id, now)}, reply.chunks)
@@ -77,14 +92,16 @@ def _caches(body: Mapping[str, Any]) -> bool:
     return "cache_control" in body or '"cache_control"' in json.dumps(body)
 
 
-def _refused(decision: Decision) -> ApiError:
-    refusal = decision.refusal
-    assert refusal is not None  # noqa: S101 (the caller has looked)
+def _refused(refusal: Refusal, body: Mapping[str, Any]) -> ApiError:
+    if refusal.code is not None:
+        kind = next(kind for kind, code in CODES.items() if code == refusal.code)
+        return ApiError(*ANSWERS[kind], refusal.code, refusal.retry_after_s)
     message = (
         f"This request would exceed your organization's rate limit of {refusal.limit:,} "
-        f"{refusal.kind} per minute."
+        f"{refusal.kind} per minute (org: {ACCOUNT['anthropic-organization-id']}, model: "
+        f"{body['model']}). The response headers show the current usage."
     )
-    return ApiError(429, RATE_LIMIT, message, refusal.code, refusal.retry_after_s)
+    return ApiError(429, RATE_LIMIT, message, None, refusal.retry_after_s)
 
 
 def _reply(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.sim.tokens import walk
@@ -31,7 +31,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """All blocks of a request, in order."""
+    """All blocks of a request, in order; the last one is the framing at its end."""
 
     blocks: tuple[Block, ...]
 
@@ -56,7 +56,7 @@ def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> 
     digest = hashlib.blake2b(f"{workspace}/{model_id}".encode(), digest_size=16).digest()
     tokens, before, blocks = 0, "", []
     for level, block, count in walk(body):
-        if level != before:
+        if level not in (before, "end"):
             digest = _mix(digest, level, _salt(level, body))
             before = level
         plain = {key: value for key, value in block.items() if key != "cache_control"}
@@ -66,10 +66,8 @@ def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> 
         ttl = control.get("ttl", "5m") if isinstance(control, dict) else None
         blocks.append(Block(level, digest, tokens, ttl))
     automatic = body.get("cache_control")
-    if isinstance(automatic, dict) and blocks and blocks[-1].ttl is None:
-        last = blocks[-1]
-        ttl = automatic.get("ttl", "5m")
-        blocks[-1] = Block(last.level, last.digest, last.tokens, ttl)
+    if isinstance(automatic, dict) and len(blocks) > 1 and blocks[-2].ttl is None:
+        blocks[-2] = replace(blocks[-2], ttl=automatic.get("ttl", "5m"))
     return Prefix(tuple(blocks))
 
 

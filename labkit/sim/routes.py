@@ -80,7 +80,9 @@ def batch_reply(store: BatchStore, call: Call, body: Any, now: float) -> Reply |
         case ("GET",):
             return _sent(store.page(call.query, now, origin=call.origin))
         case ("GET", name):
-            return _sent(store.retrieve(name, now, origin=call.origin), {"retry-after": "10"})
+            batch = store.retrieve(name, now, origin=call.origin)
+            ended = isinstance(batch, dict) and batch["ended_at"] is not None
+            return _sent(batch, {} if ended else {"retry-after": "10"})
         case ("POST", name, "cancel"):
             return _sent(store.cancel(name, now, origin=call.origin))
         case ("DELETE", name):

@@ -41,8 +41,10 @@ def count_prompt(body: Mapping[str, Any]) -> int:
 def walk(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
     """Yield (level, block, tokens) in the order of the prompt: tools, system, messages.
 
-    A message's framing counts with its first block, and its role stands in each.  Whether a
-    block has a breakpoint of the prompt cache changes nothing about its tokens.
+    The role of a message stands in each of its blocks.  Its framing counts after its last one:
+    with the next block, or in the end as a level of its own, so that a prompt with a breakpoint
+    on its last block leaves these few tokens uncached, as in recordings.  Whether a block has a
+    breakpoint changes nothing about its tokens.
     """
     name = str(body.get("model", ""))
     for tool in body.get("tools") or ():
@@ -50,12 +52,14 @@ def walk(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]
         yield "tools", tool, count_text(json.dumps(plain), name)
     for block in _blocks(body.get("system")):
         yield "system", block, _count_block(block, name)
+    framing = 0
     for message in body.get("messages") or ():
-        framing = MESSAGE_OVERHEAD
         for block in _blocks(message.get("content")) or [EMPTY]:
             tokens = framing + _count_block(block, name)
             yield "messages", {**block, "role": message.get("role")}, tokens
             framing = 0
+        framing += MESSAGE_OVERHEAD
+    yield "end", EMPTY, framing
 
 
 def _blocks(content: object) -> list[Mapping[str, Any]]:

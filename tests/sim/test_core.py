@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.catalog import model, models
-from labkit.sim.core import SimulatedApi
+from labkit.sim.core import BAD_KEY, SimulatedApi
 from labkit.sim.dates import today
 from labkit.sim.faults import Fault
 from labkit.sim.reply import Reply
@@ -253,12 +253,12 @@ def test_a_slower_line_and_a_longer_prompt_take_longer() -> None:
 
 
 def test_no_key_is_an_authentication_error() -> None:
-    """Either key header will do, in any case of letters; none of them is a 401."""
+    """Either key header will do, in any case of letters; none, or the one bad key, is a 401."""
     api, content = SimulatedApi(), json.dumps(BODY).encode()
     for key in ({"Authorization": "Bearer k"}, {"X-Api-Key": "k"}, {"x-api-key": "k"}):
         headers = {**key, "anthropic-version": "2026-10-21"}
         assert api.reply("POST", "/v1/messages", headers, content, 0.0).status == 200
-    for headers in ({}, {"authorization": ""}):
+    for headers in ({}, {"authorization": ""}, {"x-api-key": BAD_KEY}):
         reply = api.reply("POST", "/v1/messages", headers, content, 0.0)
         assert error_of(reply) == (401, "authentication_error", "invalid x-api-key")
 
@@ -403,3 +403,26 @@ def test_every_answer_says_that_it_is_simulated() -> None:
     for seed in range(20):
         text = json.loads(ask(SimulatedApi(seed=seed), BODY).body)["content"][0]["text"]
         assert text.startswith("Simulated answer")
+
+
+def test_only_a_batch_under_way_says_when_to_ask_again() -> None:
+    """Recorded so: `retry-after` comes with every poll but the last."""
+    api = SimulatedApi()
+    content = json.dumps({"requests": [{"custom_id": "a", "params": BODY}]}).encode()
+    made = api.reply("POST", "/v1/messages/batches", KEY, content, 0.0)
+    path = f"/v1/messages/batches/{json.loads(made.body)['id']}"
+    early, late = (api.reply("GET", path, KEY, b"", now) for now in (1.0, 100_000.0))
+    assert early.headers["retry-after"] == "10"
+    assert "retry-after" not in late.headers
+
+
+def test_a_prompt_counts_the_same_with_and_without_breakpoints() -> None:
+    """Marking blocks for the prompt cache divides the prompt, and never changes its length."""
+    marked = {"cache_control": {"type": "ephemeral"}}
+    tool = {"name": "f", "description": "d" * 5000, "input_schema": {"type": "object"}}
+    system = [{"type": "text", "text": "s" * 3001}, {"type": "text", "text": "t" * 7}]
+    plain = {**BODY, "tools": [tool], "system": system}
+    cached = {**plain, "tools": [{**tool, **marked}], **marked}
+    one, other = (json.loads(ask(SimulatedApi(), each).body)["usage"] for each in (plain, cached))
+    assert one["input_tokens"] == other["input_tokens"] + other["cache_creation_input_tokens"]
+    assert other["input_tokens"] == 3

@@ -115,7 +115,7 @@ def test_a_message_names_model_and_place_as_the_real_api_does(
 
 def test_only_thinking_tells_thinking_tokens() -> None:
     """The detail is there where thinking was on, at the end of a stream but not at its start."""
-    assert "output_tokens_details" not in message(TEXT)["usage"]
+    assert "output_tokens_details" not in message(TEXT, model="claude-haiku-4-5")["usage"]
     assert message(TEXT, thinking={"type": "adaptive"})["usage"]["output_tokens_details"]
     whole = message(THOUGHT, TEXT)
     start, *_, delta, _ = told(whole)
@@ -216,6 +216,7 @@ def test_the_start_promises_nothing_and_the_end_tells_all() -> None:
         "cache_creation_input_tokens": 50,
         "cache_read_input_tokens": 10,
         "output_tokens": whole["usage"]["output_tokens"],
+        "output_tokens_details": {"thinking_tokens": 0},
     }
     assert stop == {"type": "message_stop"}
 

@@ -24,7 +24,7 @@ from labkit.sim.validation.request import request_check
 from labkit.sim.validation.tool_pairs import tool_pair_problems
 from labkit.sim.validation.tools import tool_problems
 
-__all__ = ["LONG_OUTPUT", "MOST_ROWS", "VERSIONS", "batch_complaint", "complaint"]
+__all__ = ["LONG_OUTPUT", "MOST_ROWS", "VERSIONS", "batch_complaint", "complaint", "too_long"]
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 """The API versions there are; from the second on three more things are refused (3.4)."""
@@ -44,8 +44,8 @@ def complaint(
 
     `counting` is for the token counting endpoint, which refuses no length; `batch` for the
     `params` of a batch row.  `betas` are those of the request's header.  `prompt_tokens` saves
-    counting the prompt again where it is known.  A retired model gets the 404 of an unknown
-    one: how the real API words it is not established.
+    counting the prompt again where it is known; whoever says 0 asks `too_long` later.  A retired
+    model gets the 404 of an unknown one: how the real API words it is not established.
     """
     strict = version >= VERSIONS[1]
     try:
@@ -59,7 +59,7 @@ def complaint(
         problem = next(problems, None)
         if problem is None and not counting:
             tokens = count_prompt(body) if prompt_tokens is None else prompt_tokens
-            problem = _too_long(tokens, asked)
+            return too_long(tokens, asked)
     except RecursionError:
         problem = "The request body is nested too deeply"
     return None if problem is None else invalid(problem)
@@ -92,9 +92,9 @@ def _problems(
     yield from fit_problems(body, asked, rules, today=today, batch=batch, betas=betas)
 
 
-def _too_long(tokens: int, asked: Model) -> str | None:
+def too_long(tokens: int, asked: Model) -> ApiError | None:
     """Judge the prompt alone: with `max_tokens` it may pass the window and stop there later."""
     window = asked.context_window
     if window is None or tokens <= window:
         return None
-    return f"prompt is too long: {tokens} tokens > {window} maximum"
+    return invalid(f"prompt is too long: {tokens} tokens > {window} maximum")
