@@ -67,7 +67,7 @@ def test_what_arrived_is_told_as_it_arrived(call: Any, streamed: bool) -> None:
     """The bytes, their times, the status and the headers are those of the server."""
     body = {**ASK, "stream": True} if streamed else ASK
     sent = json.dumps(body).encode()
-    headers = {"authorization": "Bearer k"}
+    headers = {"authorization": "Bearer k", "anthropic-version": "2026-10-21"}
     server = SimulatedApi().reply("POST", "/v1/messages", headers, sent, 0.0)
     watched = Watched()
     call(watched, stream=streamed)

@@ -31,7 +31,7 @@ from labkit.lab.sockets import SocketGuard
 from labkit.lab.spending import Purse
 from labkit.lab.staging import finish, mark
 from labkit.lab.taped import Recorder
-from labkit.lab.wiring import client_options, run_for_real
+from labkit.lab.wiring import client_options, plainly, run_for_real
 from labkit.layers.annotate import Annotate
 from labkit.ledger import Ledger
 from labkit.sim.core import SimulatedApi
@@ -152,7 +152,8 @@ class Lab:
         `until` is the virtual second at which to give up with `TimeUp`.
         """
         if isinstance(self.clock, VirtualClock):
-            return run_virtual(main, self.clock, until=until)
+            with plainly():
+                return run_virtual(main, self.clock, until=until)
         return run_for_real(main)
 
     def close(self) -> None:

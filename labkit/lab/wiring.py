@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from labkit.clock import Clock
 from labkit.drivers import Layer
-from labkit.errors import UserError
+from labkit.errors import BenchError, UserError
 from labkit.ledger import Ledger
 
-__all__ = ["client_options", "run_for_real"]
+__all__ = ["client_options", "plainly", "run_for_real"]
 
 T = TypeVar("T")
 API = "https://api.anthropic.com"
@@ -52,6 +53,23 @@ def client_options(
 
 
 PLAIN_TEXT = {"accept-encoding": "identity"}
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Raise an error of the bench as itself, where the SDK has taken it for a lost connection.
+
+    The bench's own clients do that themselves; this is for a client made by hand.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, BenchError):
+            cause = cause.__cause__
+        if cause is None or cause is error:
+            raise
+        raise cause from None
 
 
 def run_for_real(main: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +15,7 @@ import pytest
 import yaml
 
 from labkit.errors import UserError
+from labkit.lab.provenance import made_by
 from labkit.lab.recording import LiveBudget, record
 from tests.lab.mini_project import CALL, LESSON, MAKE, MiniProject
 from tests.loopback import Loopback
@@ -65,6 +72,27 @@ def test_a_recording_that_fails_leaves_the_old_cassettes(
         record(path)
     assert project.files() == before
     assert [each.name for each in (project.root / "cassettes").iterdir()] == [LESSON]
+
+
+def test_a_recording_that_is_killed_leaves_the_old_cassettes(project: MiniProject) -> None:
+    """`kill -9` in the middle of a lesson: the old files are whole, and the next one works."""
+    waiting = project.root / "waiting"
+    pause = f"import os, time\nopen({str(waiting)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    path = project.write(MAKE, CALL, pause)
+    before = project.files()
+    words = [sys.executable, "-c", "from labkit.cli import main; main()", "record", "05"]
+    with subprocess.Popen(words, cwd=project.root, stdout=subprocess.DEVNULL) as recording:
+        while recording.poll() is None and not (waiting.exists() and waiting.read_text()):
+            time.sleep(0.05)
+        recording.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(waiting.read_text()), signal.SIGKILL)
+    waiting.unlink()
+    assert recording.returncode == -signal.SIGKILL
+    assert {name: content for name, content in project.files().items() if name in before} == before
+    assert made_by(project.cassette.parent) == "made with the simulator"
+    project.write(MAKE, CALL)
+    assert record(path) == [project.cassette]
 
 
 def test_recording_from_the_real_api_spends_one_budget(

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from labkit.clock import SystemClock, VirtualClock
-from labkit.errors import BudgetSpent, CassetteMiss, TimeUp, UnknownModel, UserError
+from labkit.errors import BudgetSpent, CassetteMiss, SocketRefused, TimeUp, UnknownModel, UserError
 from labkit.lab.session import Lab
 from labkit.layers.retry import Retry
 from labkit.sim.faults import Fault
@@ -223,6 +223,18 @@ def test_async_scenes_run_on_virtual_time(bench: Bench) -> None:
     assert lab.run(main()) == "Ada"
     assert lab.clock.now() > 600
     assert [row.attempts for row in lab.ledger.calls] == [2]
+
+
+def test_a_hand_made_client_on_virtual_time_is_refused_in_one_sentence(bench: Bench) -> None:
+    """What the SDK would call a connection error says what it is."""
+    lab = bench("simulate")
+
+    async def main() -> None:
+        async with anthropic.AsyncAnthropic(api_key="x") as client:
+            await client.messages.create(**ASK)
+
+    with pytest.raises(SocketRefused, match="use the simulated API or a cassette"):
+        lab.run(main())
 
 
 def test_a_scene_can_be_given_an_end(bench: Bench) -> None:

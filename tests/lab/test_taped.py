@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -392,3 +395,65 @@ def test_attempts_are_stored_in_the_order_in_which_they_began(tmp_path: Path) ->
     save(tmp_path / "x.yaml", quick, slow)
     document = yaml.safe_load((tmp_path / "x.yaml").read_text())
     assert [each["request"]["uri"][-1] for each in document["interactions"]] == ["1", "2"]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+
+from vcr.serializers import yamlserializer
+
+from labkit.lab.taped import Recorder
+from tests.scenes import ASK, Scene
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+point, path = sys.argv[1:]
+recorder = Recorder(pathlib.Path(path), {"answered_by": "nobody"})
+client = Scene(observers=[recorder.observe]).client()
+if point == "in the middle of a stream":
+    with client.messages.create(**ASK, stream=True) as stream:
+        next(stream)
+        die()
+client.messages.create(**ASK)
+if point == "before saving":
+    die()
+if point == "while it is put into words":
+    yamlserializer.serialize = die
+if point == "before it is on the disk":
+    os.fsync = die
+if point == "between writing and renaming":
+    pathlib.Path.replace = die
+recorder.save()
+if point == "after saving":
+    die()
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "in the middle of a stream",
+        "before saving",
+        "while it is put into words",
+        "before it is on the disk",
+        "between writing and renaming",
+        "after saving",
+    ],
+)
+def test_a_recording_killed_at_any_point_leaves_a_cassette_that_plays(
+    tmp_path: Path, point: str
+) -> None:
+    """The old one or the new one, whole; what else lies there disturbs nobody."""
+    path = tmp_path / "lesson" / "scene.yaml"
+    take = Take(path, None)
+    old = take.perform(plain)
+    take.recorder.save()
+    done = subprocess.run([sys.executable, "-c", KILLED, point, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    maker = "nobody" if point == "after saving" else STORY["answered_by"]
+    assert read_cassette(path).provenance["answered_by"] == maker
+    assert Take(path, Replay(path)).perform(plain) == old
+    assert list(path.parent.glob("*.yaml")) == [path]
+    take.recorder.save()
+    assert Take(path, Replay(path)).perform(plain) == old
