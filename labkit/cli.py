@@ -1,4 +1,4 @@
-"""The command line: `labkit lab`, `check`, `record`, `doctor`, `ledger` and `exercise`."""
+"""The command line: `labkit lab`, `check`, `record`, `doctor`, `ledger`, `serve`, `exercise`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from labkit.cli_exercise import exercise_app
 from labkit.errors import LabkitError, UserError
 
-__all__ = ["app", "check", "doctor", "lab", "ledger", "main", "record"]
+__all__ = ["app", "check", "doctor", "lab", "ledger", "main", "record", "serve"]
 
 app = typer.Typer(
     name="labkit",
@@ -94,3 +94,24 @@ def ledger(
     from labkit.recorded.report import ledger as show
 
     raise typer.Exit(show(files, csv=csv, json=json))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 8000,
+    scenario: Annotated[
+        Path | None, typer.Option(help="A TOML file: what goes wrong, and what is said.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides all dice.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Times faster than real time; at 0 nothing waits.")
+    ] = None,
+) -> None:
+    """Serve the simulated API over HTTP to any client on this machine, until Ctrl-C."""
+    try:
+        from labkit.sim.serve import serve as run
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is missing: install labkit with its extra `serve`."
+        ) from None
+    run(port, scenario, seed, speed)

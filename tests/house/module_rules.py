@@ -22,6 +22,10 @@ OUTSIDE = (
 DOORS = {
     "labkit.sim.core": ("threading",),  # a lock: clients in several threads share one API
     "labkit.sim.transport": ("httpx2",),  # the SDK's side of the wire
+    "labkit.sim.serve": ("socket",),  # the server, down to its port
+    "labkit.sim.server": ("time",),
+    "labkit.sim.server_playing": ("asyncio",),
+    "labkit.sim.server_protocol": ("asyncio",),
 }
 """The modules of pure rooms that lead outside, and what each of them needs for it."""
 

@@ -1,0 +1,87 @@
+"""Run the simulated API as a server of this machine until somebody stops it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from labkit.errors import UserError
+from labkit.sim.scenario import Scenario, read_scenario
+from labkit.sim.server import Door, create_app
+from labkit.sim.server_protocol import Protocol
+
+__all__ = ["HOST", "PATIENCE_S", "listen", "make_server", "serve"]
+
+HOST = "127.0.0.1"
+"""No other machine can reach it."""
+PATIENCE_S = 30
+"""Seconds in which a request must be whole; an idle connection is closed after as long."""
+LARGEST_HEAD = 64 * 1024
+BACKLOG = 2048
+"""Connections that may wait to be taken, so that a thousand clients can come at once."""
+
+
+def serve(
+    port: int, scenario: Path | None = None, seed: int | None = None, speed: float | None = None
+) -> None:
+    """Serve a scenario file, or the usual scenario, until Ctrl-C; print where it listens.
+
+    `seed` and `speed` overrule those of the scenario, and port 0 is any free one.  Raises
+    `UserError` for a scenario that makes no sense and for a port that cannot be had.
+    """
+    chosen = read_scenario(scenario) if scenario is not None else Scenario()
+    chosen = replace(
+        chosen,
+        seed=chosen.seed if seed is None else seed,
+        speed=chosen.speed if speed is None else speed,
+    )
+    server = make_server(create_app(chosen))
+    with listen(port) as listening:
+        print(f"listening on http://{HOST}:{listening.getsockname()[1]}", flush=True)
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:
+            return  # Ctrl-C is how it ends
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine; raises `UserError` if it cannot."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            advice = "choose another with --port, or 0 for any free one"
+            raise UserError(f"Port {port} is in use; {advice}.") from None
+        raise UserError(f"Port {port} cannot be had: {error.strerror}.") from None
+    return listening
+
+
+def make_server(app: Door, *, patience_s: int = PATIENCE_S) -> uvicorn.Server:
+    """Return uvicorn with an application: no date and no log of its own, and none too patient."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            log_config=None,
+            log_level="error",
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=patience_s,
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
+        )
+    )
