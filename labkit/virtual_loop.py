@@ -143,7 +143,6 @@ class _Run(Generic[T]):
         except BaseException as error:
             self._failure = error
         finally:
-            self._task = None
             self._started.set()
             self.ended.set()
 
@@ -154,12 +153,13 @@ class _Run(Generic[T]):
         self._started.set()
         return await self._main
 
-    def cancel(self) -> None:
-        self._started.wait()
-        task = self._task
-        if task is not None:
+    def cancel(self) -> bool:
+        """Cancel the coroutine; say whether it had begun, so that there is an end to wait for."""
+        begun = self._started.wait(5)
+        if self._task is not None:
             with suppress(RuntimeError):  # the loop was closed a moment ago
-                task.get_loop().call_soon_threadsafe(task.cancel)
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        return begun
 
     def result(self) -> T:
         if self._failure is not None:
@@ -181,12 +181,12 @@ def run_virtual(
     thread = threading.Thread(
         target=context.run, args=(run.work,), name="labkit-virtual-loop", daemon=True
     )
-    thread.start()
     try:
+        thread.start()
         run.ended.wait()
     except BaseException:  # only the main thread hears an interrupt
-        run.cancel()
-        run.ended.wait()
+        if run.cancel():
+            run.ended.wait()
         raise
     finally:
         if run.ended.is_set():

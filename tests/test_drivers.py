@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,6 +31,7 @@ from tests.wire import (
     EVENTS,
     MODEL,
     OVERLOAD,
+    PING,
     REFUSED,
     RESET,
     SILENCE,
@@ -211,6 +212,22 @@ def test_a_raw_response_can_be_parsed_after_a_layer(world: World) -> None:
         return await parsed(await api.result(api.client.messages.with_raw_response.create(**CALL)))
 
     assert world.run(scene, Endpoints(), [Passing()]).content[0].text == "Hello"
+
+
+def test_a_stream_of_something_else_is_not_judged_as_an_answer(world: World) -> None:
+    """The events of an agent's session are none of a Message's, and may well be none at all."""
+
+    def server(_: httpx2.Request) -> httpx2.Response:
+        asked.append(1)
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=PING)
+
+    async def scene(api: Api) -> list[Any]:
+        opened = await api.result(api.client.beta.sessions.events.stream("sesn_1"))
+        return [one async for one in opened] if hasattr(opened, "__aiter__") else list(opened)
+
+    asked: list[int] = []
+    assert world.run(scene, server, [Retry(), Passing()]) == []
+    assert asked == [1]
 
 
 # -- the order of layers, and what they change ----------------------------------------------------
@@ -552,9 +569,14 @@ class Held(Layer):
 
     def __init__(self) -> None:
         self.taken = self.given_back = 0
+        self.kept: list[Flow] = []
 
     def flow(self, request: Request) -> Flow:
-        """Hold it all the while."""
+        """Keep hold of the flow, so that nobody but the driver can close it."""
+        self.kept.append(self._course(request))
+        return self.kept[-1]
+
+    def _course(self, request: Request) -> Flow:
         self.taken += 1
         try:
             yield Send(request)
@@ -683,37 +705,35 @@ def test_an_error_in_a_flow_closes_the_response_it_was_looking_at(world: World) 
 
 
 class Counting(Layer):
-    """Counts in the clumsiest way: it reads, dawdles, and writes."""
+    """Counts in the clumsiest way: it reads, lets other threads go first, and writes."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def flow(self, request: Request) -> Flow:
-        """Count one."""
-        for _ in range(2):
-            before = self.count
-            for _ in range(200):
-                pass
-            self.count = before + 1
-            yield Now()
+        """Count before and after."""
+        self._count()
         outcome: Outcome = yield Send(request)
+        self._count()
         return outcome
+
+    def _count(self) -> None:
+        before = self.count
+        for _ in range(20):
+            time.sleep(0)  # whoever else can run, runs now
+        self.count = before + 1
 
 
 def test_threads_that_share_a_layer_lose_no_counts() -> None:
     """A flow is never run by two threads at once, so it needs no lock of its own."""
     layer = Counting()
-    switching = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        http = httpx2.Client(transport=httpx2.MockTransport(Endpoints()))
-        with (
-            anthropic.Anthropic(api_key="k", http_client=http, middleware=[layer]) as client,
-            ThreadPoolExecutor(8) as pool,
-        ):
-            list(pool.map(lambda _: client.messages.create(**CALL), range(80)))
-    finally:
-        sys.setswitchinterval(switching)
+    http = httpx2.Client(transport=httpx2.MockTransport(Endpoints()))
+    options: Any = {"api_key": "k", "http_client": http, "max_retries": 0}
+    with (
+        anthropic.Anthropic(middleware=[layer], **options) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: client.messages.create(**CALL), range(80)))
     assert layer.count == 160
 
 

@@ -103,14 +103,14 @@ def test_2_1_check_2_a_servers_wait_is_kept_and_spread(world: World, seed: int) 
 
 
 def test_2_1_check_2_clients_told_the_same_second_come_back_one_by_one() -> None:
-    """Five hundred clients, one whole-second header: nobody arrives with anybody."""
+    """A hundred clients, one whole-second header: a tenth of them a second, no herd."""
     arrivals = []
-    for seed in range(500):
+    for seed in range(100):
         server = Script(refusal(429, "rate_limit_error", retry_after="1"), answer())
         World("sync").run(lambda api: api.create(), server, [Retry(spread=10, seed=seed)])
         arrivals.append(server.arrivals[1])
     busiest = max(sum(at <= other < at + 0.1 for other in arrivals) for at in arrivals)
-    assert busiest < 20
+    assert busiest < 10
 
 
 def test_2_1_check_2_a_wait_beyond_the_cap_is_not_waited(world: World) -> None:
