@@ -228,3 +228,10 @@ def test_tasks_together_do_not_cross_it() -> None:
     results = scene.run(main)
     assert sum(isinstance(each, BudgetSpent) for each in results) == 25
     assert purse.spent == paid(scene)
+
+
+def test_the_beta_endpoint_pays_as_well() -> None:
+    """Another query on the same path is the same kind of call."""
+    scene, purse = Scene(), Purse(PLENTY)
+    scene.client(purse).beta.messages.create(**ASK)
+    assert purse.spent == paid(scene) > 0
