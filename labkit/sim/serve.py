@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,12 +41,9 @@ def serve(
         speed=chosen.speed if speed is None else speed,
     )
     server = make_server(create_app(chosen))
-    with listen(port) as listening:
+    with listen(port) as listening, suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         print(f"listening on http://{HOST}:{listening.getsockname()[1]}", flush=True)
-        try:
-            server.run(sockets=[listening])
-        except KeyboardInterrupt:
-            return  # Ctrl-C is how it ends
+        server.run(sockets=[listening])
 
 
 def listen(port: int) -> socket.socket:
