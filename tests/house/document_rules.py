@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PYTHON = re.compile(r"^```python\n.*?^```", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 COMMENT = re.compile(r"\s#.*")
@@ -26,6 +27,7 @@ def broken_links(markdown: str, folder: Path) -> list[str]:
 
 def commands(markdown: str) -> Iterator[list[str]]:
     """Find the words after `labkit` in every command, whether in a block or in a line."""
+    markdown = PYTHON.sub("", markdown)  # there it is a package
     for block in FENCE.findall(markdown) + SPAN.findall(FENCE.sub("", markdown)):
         for found in COMMAND.findall(COMMENT.sub("", block)):
             yield found.split()
