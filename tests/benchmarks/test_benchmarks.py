@@ -1,0 +1,56 @@
+"""The benchmarks run and print what they promise; how fast anything is, is no matter of a test."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RATIO = re.compile(r"\b\d+\.\d{3}\b")
+
+
+def printed(name: str, *options: str) -> list[str]:
+    """Run a benchmark as anybody would, with warnings as errors, and return its lines."""
+    command = [sys.executable, "-W", "error", str(BENCHMARKS / name), *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def overhead() -> list[str]:
+    """The shortest run there is: two pairs of calls for each comparison."""
+    return printed("overhead.py", "--calls", "2", "--rounds", "1")
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("size", ["short", "200 kB"])
+def test_the_layers_are_compared_with_the_bare_sdk(
+    overhead: list[str], mode: str, size: str
+) -> None:
+    """Sync and async, with and without the ledger, short and long; each with its verdict."""
+    for tried, target in [("5 layers", "1.1"), ("5 layers + ledger", "1.5")]:
+        start = re.compile(rf"{mode} +{size} +{re.escape(tried)} / bare SDK ")
+        (line,) = [line for line in overhead if start.match(line)]
+        assert float(RATIO.findall(line)[0]) > 0
+        assert re.search(rf"target {re.escape(target)}: (met|MISSED)$", line)
+
+
+def test_other_peers_are_named(overhead: list[str]) -> None:
+    """What the SDK itself takes for middlewares and spans is told apart."""
+    for peer in ["5 empty SDK middlewares / bare SDK", "5 layers + ledger / SDK with spans"]:
+        assert len([line for line in overhead if peer in line]) == 2
+
+
+def test_the_imports_are_compared_with_the_sdks() -> None:
+    """The front door has a target, the others a ratio, and what it loads is listed."""
+    heading, door, names, lab, loaded = printed("imports.py", "--pairs", "1")
+    assert "import anthropic" in heading
+    assert re.search(r"target 1\.1: (met|MISSED)$", door)
+    assert all(RATIO.search(line) for line in (door, names, lab))
+    assert names.startswith("from labkit import Retry, Deadline, Ledger")
+    assert lab.startswith("from labkit import Lab")
+    assert "labkit" in loaded.split(": ")[1].split(", ")
+    assert "anthropic" not in loaded
