@@ -15,14 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, TypeVar, dataclass_transform, final
 
 from labkit.outcome import Outcome
 
 __all__ = ["Effect", "Flow", "Note", "Now", "Outcome", "Request", "Send", "Sleep"]
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def _record(kind: type[T]) -> type[T]:
+    """Make a dataclass that the type checker keeps anybody from changing.
+
+    There are several of them in every attempt, and `frozen=True` would make each cost four times
+    as much.
+    """
+    return dataclass(slots=True)(kind)
+
+
+@_record
 class Request:
     """One request as a layer sees it.
 
@@ -63,7 +75,7 @@ class Request:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@_record
 class Send:
     """Pass the request on to the next layer; the flow is sent its `Outcome`."""
 
@@ -71,14 +83,15 @@ class Send:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@_record
 class Sleep:
     """Wait for `seconds`."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(frozen=True, slots=True, init=False)
 class Now:
     """Ask for the time; the flow is sent a float of seconds."""
 

@@ -27,7 +27,8 @@ class Outcome:
     `status` is the HTTP status, None when no response arrived; `error` the exception to raise
     if this outcome is final; `error_type` and `error_code` what the API's error body (or the
     error event of a stream) says; `unreachable` that the connection failed, timed out or was
-    cut before the first content; `value` what the driver hands back to the SDK.
+    cut before the first content; `value` what the driver hands back to the SDK.  `ok` says that
+    this is an answer: status 2xx, and no error raised or found in the stream.
     """
 
     status: int | None = None
@@ -37,12 +38,13 @@ class Outcome:
     error: Exception | None = None
     unreachable: bool = False
     value: Any = None
+    ok: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def ok(self) -> bool:
-        """Whether this is an answer: status 2xx, and no error raised or found in the stream."""
+    def __post_init__(self) -> None:
+        # Every layer asks, so it is worked out once.
         unharmed = self.error is None and self.error_type is None
-        return unharmed and self.status is not None and 200 <= self.status < 300
+        ok = unharmed and self.status is not None and 200 <= self.status < 300
+        object.__setattr__(self, "ok", ok)
 
     @property
     def retry_after(self) -> float | None:
