@@ -24,12 +24,13 @@ def verdict(outcome: Outcome) -> bool | None:
     own limit and concerns the throttle; a refusal of ours was never sent.  Any other 4xx is an
     answer: the service works, the request was wrong.
     """
+    if outcome.ok:
+        return False
     if outcome.unreachable:
         return True
     if outcome.status is None or outcome.status == 429:
         return None
-    broken = outcome.status < 300 or outcome.status == 408 or outcome.status >= 500
-    return broken and not outcome.ok
+    return outcome.status < 300 or outcome.status == 408 or outcome.status >= 500
 
 
 class Breaker(Layer):
@@ -48,26 +49,40 @@ class Breaker(Layer):
 
     def flow(self, request: Request) -> Flow:
         """Ask for a permit, send, and record what came of it."""
-        key = (request.model or "", str(request.body.get("speed", "standard")))
-        circuit = self.circuits.get(key) or self.circuits.setdefault(key, self._make())
+        circuit = self._circuit(request)
         now: float = yield Now()
+        was = circuit.state
         permit = circuit.admit(now)
-        if permit is None:
-            left = circuit.statistics(now).rest_left
-            yield Note("refused", by="breaker", state=circuit.state.value)
-            why = f"The circuit for {key[0]} is {circuit.state.value}; try again in {left:.1f} s."
-            return Outcome(error=CircuitOpen(why, retry_after=left or None))
         try:
+            if circuit.state is not was:
+                yield Note("circuit", was=was.value, now=circuit.state.value)
+            if permit is None:
+                yield Note("refused", by="breaker", state=circuit.state.value)
+                return _refusal(circuit, now)
             outcome: Outcome = yield Send(request)
-        except GeneratorExit:
-            circuit.cancel(permit)
-            raise
-        failed = verdict(outcome)
-        if failed is None:
-            circuit.cancel(permit)
-            return outcome
-        before = circuit.state
-        circuit.record(permit, (yield Now()), failed=failed)
-        if circuit.state is not before:
-            yield Note("circuit", was=before.value, now=circuit.state.value)
+            failed, was = verdict(outcome), circuit.state
+            if failed is not None:
+                now, was = (yield Now()), circuit.state
+                circuit.record(permit, now, failed=failed)
+                permit = None
+        finally:  # a call that was cut short, or says nothing, gives its permit back
+            if permit is not None:
+                circuit.cancel(permit)
+        if circuit.state is not was:
+            yield Note("circuit", was=was.value, now=circuit.state.value)
         return outcome
+
+    def _circuit(self, request: Request) -> Circuit:
+        body = request.body
+        key = (str(body.get("model", "")), str(body.get("speed", "standard")))
+        found = self.circuits.get(key)
+        if found is None:
+            found = self.circuits[key] = self._make()
+        return found
+
+
+def _refusal(circuit: Circuit, now: float) -> Outcome:
+    left = circuit.statistics(now).rest_left
+    soon = f"; try again in {left:.1f} s" if left else ""
+    why = f"The circuit is {circuit.state.value}{soon}."
+    return Outcome(error=CircuitOpen(why, retry_after=left or None))

@@ -8,44 +8,20 @@ in a hundred (resilience.md 2.2, checks 1 and 2).  It has no clock and no dice o
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
-from types import MappingProxyType
-from typing import NamedTuple
+
+from labkit.layers.circuit_states import HANDS, TRANSITIONS, State
+from labkit.layers.health import Health
 
 __all__ = ["TRANSITIONS", "Circuit", "Permit", "State", "Statistics"]
 
 
-class State(Enum):
-    """Where a circuit stands."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half-open"
-    FORCED_OPEN = "forced open"
-    FORCED_CLOSED = "forced closed"
+CLOSED = State.CLOSED  # looked up for every call, and a member of an Enum is slow to find
 
 
-TRANSITIONS: Mapping[tuple[State, str], State] = MappingProxyType(
-    {
-        (State.CLOSED, "too many calls failed"): State.OPEN,
-        (State.CLOSED, "too many calls were slow"): State.OPEN,
-        (State.OPEN, "the rest is over"): State.HALF_OPEN,
-        (State.HALF_OPEN, "a probe failed"): State.OPEN,
-        (State.HALF_OPEN, "a probe was slow"): State.OPEN,
-        (State.HALF_OPEN, "a probe never came back"): State.OPEN,
-        (State.HALF_OPEN, "enough probes succeeded"): State.CLOSED,
-        **{(state, "an operator opened it"): State.FORCED_OPEN for state in State},
-        **{(state, "an operator closed it"): State.FORCED_CLOSED for state in State},
-        **{(state, "an operator let go"): State.CLOSED for state in State},
-    }
-)
-"""(state, event) to the next state; every change a circuit can make is here."""
-
-
-class Permit(NamedTuple):
-    """Leave to make one call; `generation` tells a late result from a current one."""
+@dataclass(slots=True, eq=False)
+class Permit:
+    """Leave to make one call, unlike any other; `generation` tells a late result from a current."""
 
     generation: int
     probe: bool
@@ -96,13 +72,12 @@ class Circuit:
         if not (rates_fit and counts_fit and times_fit):
             raise ValueError("Rates lie in (0, 1], counts are 1 or more, times above 0 seconds.")
         self.failure_rate, self.slow_rate, self.slow_after = failure_rate, slow_rate, slow_after
-        self.minimum, self.window, self.slices = minimum, window, slices
-        self.rest, self.longest_rest = rest, longest_rest
+        self.minimum, self.rest, self.longest_rest = minimum, rest, longest_rest
         self.probes, self.successes, self.probe_patience = probes, successes, probe_patience
         self.state = State.CLOSED
         self.generation = 0
+        self._health = Health(window, slices)
         self._dice = dice if dice is not None else random.Random()
-        self._counts: dict[int, list[int]] = {}
         self._reopens_at = 0.0
         self._trips = 0
         self._good_probes = 0
@@ -110,7 +85,7 @@ class Circuit:
 
     def admit(self, now: float) -> Permit | None:
         """Return a permit for one call, or None because the circuit is open."""
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return Permit(self.generation, False, now)
         self._notice_time(now)
         if self.state in (State.OPEN, State.FORCED_OPEN):
@@ -131,11 +106,8 @@ class Circuit:
         if permit.probe:
             self._probed(permit, now, failed, slow)
             return
-        counts = self._counts.setdefault(int(now * self.slices / self.window), [0, 0, 0])
-        counts[0] += 1
-        counts[1] += failed
-        counts[2] += slow
-        if self.state is State.CLOSED and (failed or slow):
+        self._health.enter(now, failed=failed, slow=slow)
+        if (failed or slow) and self.state is CLOSED:
             self._judge(now)
 
     def cancel(self, permit: Permit) -> None:
@@ -144,19 +116,22 @@ class Circuit:
             self._probing.remove(permit)
 
     def force(self, state: State, now: float) -> None:
-        """Force it open or closed, or let go again with CLOSED (an operator's hand)."""
-        words = {State.FORCED_OPEN: "opened it", State.FORCED_CLOSED: "closed it"}
-        self._change(f"an operator {words.get(state, 'let go')}", now)
+        """Force it open or closed, or let go again with CLOSED (an operator's hand).
+
+        Raises ValueError for any other state: those it finds by itself.
+        """
+        if state not in HANDS:
+            raise ValueError(f"A circuit cannot be forced to be {state.value}.")
+        self._change(HANDS[state], now)
 
     def statistics(self, now: float) -> Statistics:
         """Return what the window holds at `now`."""
         self._notice_time(now)
-        calls, failures, slow = self._totals(now)
         left = self._reopens_at - now if self.state is State.OPEN else 0.0
-        return Statistics(self.state, calls, failures, slow, max(0.0, left))
+        return Statistics(self.state, *self._health.counts(now), max(0.0, left))
 
     def _judge(self, now: float) -> None:
-        calls, failures, slow = self._totals(now)
+        calls, failures, slow = self._health.counts(now)
         if calls < self.minimum:
             return
         if failures >= self.failure_rate * calls:
@@ -164,15 +139,10 @@ class Circuit:
         elif slow >= self.slow_rate * calls and self.slow_after is not None:
             self._change("too many calls were slow", now)
 
-    def _totals(self, now: float) -> tuple[int, int, int]:
-        newest = int(now * self.slices / self.window)
-        for old in [place for place in self._counts if place <= newest - self.slices]:
-            del self._counts[old]
-        kept = self._counts.values()
-        return sum(c[0] for c in kept), sum(c[1] for c in kept), sum(c[2] for c in kept)
-
     def _probed(self, permit: Permit, now: float, failed: bool, slow: bool) -> None:
-        self.cancel(permit)
+        if permit not in self._probing:  # its result is known already
+            return
+        self._probing.remove(permit)
         if failed or slow:
             self._change("a probe failed" if failed else "a probe was slow", now)
             return
@@ -198,4 +168,4 @@ class Circuit:
             self._trips += 1
         elif self.state is not State.HALF_OPEN:
             self._trips = 0
-            self._counts.clear()
+            self._health.clear()
