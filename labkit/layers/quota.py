@@ -2,7 +2,8 @@
 
 A continuous token bucket that may go into debt: a booking is taken at once, and the wait is
 the time until the debt is paid off.  So calls go out in the order in which they booked,
-without a queue, a timer or a thread.
+without a queue, a timer or a thread.  In any stretch of time no more goes out than `burst` and
+what the stretch refills.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ __all__ = ["Quota"]
 class Quota:
     """One limit of so much a minute, of which at most `burst` (default: a tenth) at once.
 
-    Raises ValueError unless both are above zero.
+    `level` is what is left, below zero when calls are waiting.  Times are in seconds on any
+    clock.  Raises ValueError unless both are above zero.
     """
 
-    __slots__ = ("_at", "burst", "level", "per_minute")
+    __slots__ = ("_at", "_per_second", "burst", "level", "per_minute")
 
     def __init__(self, per_minute: float, *, burst: float | None = None) -> None:
         self.per_minute = float(per_minute)
@@ -24,13 +26,14 @@ class Quota:
         if not (self.per_minute > 0 and self.burst > 0):
             raise ValueError("A quota and its burst must be above zero.")
         self.level = self.burst
+        self._per_second = self.per_minute / 60
         self._at = float("-inf")
 
     def book(self, amount: float, now: float) -> float:
         """Take `amount` and return the seconds to wait before using it."""
-        self._refill(now)
-        self.level = level = self.level - amount
-        return 0.0 if level >= 0 else -level * 60 / self.per_minute
+        level = self._refilled(now) if now > self._at else self.level
+        self.level = level = level - amount
+        return 0.0 if level >= 0 else -level / self._per_second
 
     def give_back(self, amount: float) -> None:
         """Return what was booked and not used (or, negative, take what was used on top)."""
@@ -38,11 +41,15 @@ class Quota:
 
     def learn(self, remaining: float, now: float) -> None:
         """Believe the server when it says that less is left than we thought."""
-        self._refill(now)
-        self.level = min(self.level, remaining)
+        self.level = min(self._refilled(now), remaining)
 
-    def _refill(self, now: float) -> None:
-        gained = (now - self._at) * self.per_minute / 60
-        if gained > 0:
-            self.level = min(self.burst, self.level + gained)
-            self._at = now
+    def pause(self, seconds: float, now: float) -> None:
+        """Let nothing that is booked from now on go out for `seconds`; then go on at the rate."""
+        self.learn(-seconds * self._per_second, now)
+
+    def _refilled(self, now: float) -> float:
+        if now <= self._at:
+            return self.level
+        level = self.level + (now - self._at) * self._per_second
+        self._at = now
+        return level if level < self.burst else self.burst

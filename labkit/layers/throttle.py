@@ -1,12 +1,13 @@
 """A throttle: stay below the rate limit by waiting at home rather than being sent back.
 
-Three limits count at once, requests, input tokens and output tokens.  A call books an estimate
-of each before it is sent and settles with the real usage afterwards.
+Three limits count at once: requests, input tokens and output tokens.  A call books an estimate
+of each before it is sent; afterwards the server's own word counts, the headers that say what is
+left, and a 429 that says when to come back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from labkit.drivers import Layer
 from labkit.errors import Shed
@@ -17,23 +18,17 @@ __all__ = ["Throttle"]
 
 CHARACTERS_PER_TOKEN = 2.5
 """The official rule of thumb for current models (claude-api.md 1.3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """What one call has booked, in requests and tokens."""
-
-    requests: float
-    input_tokens: float
-    output_tokens: float
+REMAINING = "anthropic-ratelimit-{}-remaining"
+WORDS = ("system", "tools", "messages")
 
 
 class Throttle(Layer):
     """Sends no faster than `requests`, `input_tokens` and `output_tokens` a minute allow.
 
-    `expected_output` is the tokens an answer is booked with until it is there; `max_tokens`
-    would be far too much.  A call whose turn comes after its deadline, or later than
-    `longest_wait` seconds, is refused at once with `Shed`.  Place it inside of the breaker.
+    `expected_output` is the tokens an answer is booked with; `max_tokens` would be far too much.
+    A call whose turn comes after its deadline, or later than `longest_wait` seconds, is refused
+    at once with `Shed`.  A call that ends before it is sent gives back what it booked; one that
+    was sent has used it, unless the server refused it.  Place the throttle inside of the breaker.
     """
 
     def __init__(
@@ -51,44 +46,56 @@ class Throttle(Layer):
         self.longest_wait = longest_wait
 
     def flow(self, request: Request) -> Flow:
-        """Book, wait for the turn, send, settle."""
-        booking = Booking(1.0, _input_tokens(request), self.expected_output)
+        """Book, wait for the turn, send, and believe what the server says."""
+        prompt = _input_tokens(request)
         now: float = yield Now()
-        wait = self._book(booking, now)
+        wait = max(
+            self.requests.book(1.0, now),
+            self.input.book(prompt, now),
+            self.output.book(self.expected_output, now),
+        )
         late = request.deadline is not None and now + wait >= request.deadline
         if late or wait > self.longest_wait:
-            self._give_back(booking)
+            self._give_back(prompt)
             yield Note("refused", by="throttle", wait_s=wait)
             return Outcome(error=Shed(f"The turn would come in {wait:.1f} s.", retry_after=wait))
-        try:
-            if wait > 0:
+        if wait > 0:
+            try:
                 yield Note("throttled", wait_s=wait)
                 yield Sleep(wait)
-            outcome: Outcome = yield Send(request)
-        except GeneratorExit:
-            self._give_back(booking)
-            raise
-        if outcome.status == 429 or outcome.status is None:
-            self._give_back(booking)
+            except GeneratorExit:
+                self._give_back(prompt)
+                raise
+        outcome: Outcome = yield Send(request)
+        if outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
+            self._give_back(prompt)
+        if outcome.headers:
+            self._learn(outcome, (yield Now()))
         return outcome
 
-    def _book(self, booking: Booking, now: float) -> float:
-        return max(
-            self.requests.book(booking.requests, now),
-            self.input.book(booking.input_tokens, now),
-            self.output.book(booking.output_tokens, now),
-        )
+    def _give_back(self, prompt: float) -> None:
+        self.requests.give_back(1.0)
+        self.input.give_back(prompt)
+        self.output.give_back(self.expected_output)
 
-    def _give_back(self, booking: Booking) -> None:
-        self.requests.give_back(booking.requests)
-        self.input.give_back(booking.input_tokens)
-        self.output.give_back(booking.output_tokens)
+    def _learn(self, outcome: Outcome, now: float) -> None:
+        if outcome.status == 429 and outcome.retry_after is not None:
+            self.requests.pause(outcome.retry_after, now)
+        self._believe(self.requests, "requests", outcome.headers, now)
+        self._believe(self.input, "input-tokens", outcome.headers, now)
+        self._believe(self.output, "output-tokens", outcome.headers, now)
+
+    @staticmethod
+    def _believe(quota: Quota, name: str, headers: Mapping[str, str], now: float) -> None:
+        remaining = headers.get(REMAINING.format(name), "")
+        if remaining.isdecimal():
+            quota.learn(float(remaining), now)
 
 
 def _input_tokens(request: Request) -> float:
     """Estimate the prompt; a simulated fleet's request has a size instead of words."""
-    size = request.body.get("prompt_tokens")
+    body = request.body
+    size = body.get("prompt_tokens")
     if size is not None:
         return float(size)
-    words = str(request.body.get("messages", "")) + str(request.body.get("system", ""))
-    return len(words) / CHARACTERS_PER_TOKEN
+    return sum(len(str(body[name])) for name in WORDS if name in body) / CHARACTERS_PER_TOKEN
