@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import TypeVar
 
-__all__ = ["Dice"]
+__all__ = ["Dice", "bell_pair"]
 
 T = TypeVar("T")
 NORMAL = NormalDist()
@@ -56,3 +56,14 @@ class Dice:
         """Return an id that says "sim", with the API's 24 characters after the underscore."""
         digits = hashlib.blake2b(b"id/" + self._name, digest_size=11).hexdigest()[:21]
         return f"{prefix}_sim{digits}"
+
+
+def bell_pair(uniform: Callable[[], float]) -> tuple[float, float]:
+    """Return two independent draws from the standard normal distribution.
+
+    `uniform` draws from [0, 1).  The method is that of G. Box and M. Muller (1958): cheaper than
+    two single draws, and the same in every version of Python.
+    """
+    turn = math.tau * uniform()
+    radius = math.sqrt(-2.0 * math.log(1.0 - uniform()))
+    return math.cos(turn) * radius, math.sin(turn) * radius

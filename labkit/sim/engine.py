@@ -8,25 +8,32 @@ can be written to a log, one line a request, which is equal byte for byte at eve
 from __future__ import annotations
 
 import heapq
-import math
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from decimal import Decimal
+from math import exp
 
 from labkit.catalog import Model
+from labkit.sim.dice import bell_pair
 from labkit.sim.faults import Fault
-from labkit.sim.latency import ASSUMED, SPREAD
-from labkit.sim.limits import RateLimiter, Refusal, limit_class, tier_limits
+from labkit.sim.gate import Gate
+from labkit.sim.latency import ASSUMED, SPREAD, USUAL
+from labkit.sim.limits import RateLimiter, Refusal
 from labkit.sim.prefix import Prefix
-from labkit.sim.prompt_cache import Plan, PromptCache
+from labkit.sim.prompt_cache import Plan, PromptCache, uncached
 
 __all__ = ["Ask", "Decision", "Engine"]
 
 USUAL_OUTPUT = 120
 """Assumed median tokens of an answer whose length nobody gave; its spread is that of latency."""
+USUAL_MINIMUM = 512
+"""Assumed shortest prefix that is kept, in tokens, where none is established; all models since
+Fable 5.1 have it."""
 
 
-class Ask(NamedTuple):
+@dataclass(slots=True)
+class Ask:
     """What matters about a request.
 
     `prompt_tokens` is the whole prompt; `prefix` its blocks where prompt caching is asked for;
@@ -40,22 +47,29 @@ class Ask(NamedTuple):
     prefix: Prefix | None = None
 
 
-class Decision(NamedTuple):
+@dataclass(slots=True)
+class Decision:
     """What happens to one request that arrived at `at`.
 
     `fault` strikes it, or `refusal` is the rate limit it crosses, or neither.  An answer has
     `output_tokens`, its first token after `first_token_s` and its last after `duration_s`
-    seconds, and its prompt divides as `plan` says.
+    seconds.  `cached` is how its prompt divides where the prompt cache was asked.
     """
 
     number: int
     at: float
+    prompt_tokens: int
+    cached: Plan | None
     fault: Fault | None
     refusal: Refusal | None
-    plan: Plan
     output_tokens: int
     first_token_s: float
     duration_s: float
+
+    @property
+    def plan(self) -> Plan:
+        """How the prompt divides into uncached, read and written tokens."""
+        return self.cached if self.cached is not None else uncached(self.prompt_tokens)
 
     @property
     def token_s(self) -> float:
@@ -66,9 +80,11 @@ class Decision(NamedTuple):
 class Engine:
     """Decides, one request after the other, in order of arrival.
 
-    `tier` is that of the rate limits (None: no limits); `comfortable` the number of answers at
-    once up to which nothing slows down: beyond it each further share of that number adds the
-    same share to every time, an assumption.  `log` is told one line a request.
+    `tier` is that of the rate limits (None: no limits), `ramp` and `spend_cap` (dollars a month)
+    are explained in `labkit.sim.gate` and off by default.  `comfortable` is the number of answers
+    at once up to which nothing slows down: beyond it each further share of that number adds the
+    same share to every time, an assumption.  `log` is told one line a request.  `asked` is the
+    model's name in the latest request as it was sent, `struck` and `decided` what it came to.
     """
 
     def __init__(
@@ -78,86 +94,87 @@ class Engine:
         faults: Sequence[Fault] = (),
         tier: str | None = "start",
         comfortable: int | None = None,
+        ramp: float | None = None,
+        spend_cap: float | str | Decimal | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.faults = tuple(faults)
-        self.tier = tier
         self.comfortable = comfortable
+        self.gate = Gate(tier=tier, ramp=ramp, spend_cap=spend_cap)
         self.log = log
         self.requests = 0
+        self.asked = ""
+        self.struck: Fault | None = None
+        self.decided: Decision | None = None
         self._dice = random.Random(seed)
-        self._limiters: dict[str, RateLimiter] = {}
         self._cache = PromptCache()
         self._under_way: list[float] = []
 
     def strike(self, now: float, *, model_name: str = "", path: str = "") -> Fault | None:
         """Count a request that arrives at `now` and return the fault that strikes it, if any."""
-        self.requests += 1
+        self.requests = number = self.requests + 1
+        self.asked, self.struck, self.decided = model_name, None, None
         for fault in self.faults:
             roll = self._dice.random() if fault.share < 1 else 0.0
-            if fault.strikes(self.requests, now, roll, model_name=model_name, path=path):
-                return fault
-        return None
+            within = fault.start <= now < fault.end and roll < fault.share  # spares most the rest
+            if within and fault.strikes(number, now, roll, model_name=model_name, path=path):
+                self.struck = fault
+                break
+        return self.struck
 
     def decide(self, ask: Ask, now: float, fault: Fault | None) -> Decision:
         """Decide what happens to a counted request (`now` in seconds, never backwards)."""
-        plan = self._plan(ask, now)
-        accepted = fault is None or fault.is_served
-        limiter = self.limiter(ask.model.id, now)
+        cached, prompt = None, ask.prompt_tokens
+        if ask.prefix is not None:
+            minimum = ask.model.min_cacheable or USUAL_MINIMUM
+            cached = self._cache.plan(ask.prefix, minimum, now)
+            prompt -= cached.read
+        served = fault is None or fault.is_served
         refusal = None
-        if limiter is not None and accepted:
-            refusal = limiter.admit(ask.prompt_tokens - plan.read, now)
-        first, duration, output = self._times(ask, plan.read, now)
-        decision = Decision(self.requests, now, fault, refusal, plan, output, first, duration)
-        if accepted and refusal is None:
-            self._carry_out(ask, decision, limiter)
+        if served and self.gate.limits:
+            refusal = self.gate.admit(ask.model, prompt, now)
+        output, first, duration = self._times(ask, prompt, now)
+        self.decided = decision = Decision(
+            self.requests, now, ask.prompt_tokens, cached, fault, refusal, output, first, duration
+        )
+        if served and refusal is None:
+            self._carry_out(ask, decision)
         if self.log is not None:
             self.log(_line(ask, decision))
         return decision
 
     def limiter(self, model_id: str, now: float) -> RateLimiter | None:
         """Return the buckets a model draws on, None where there are no limits."""
-        if self.tier is None:
-            return None
-        name = limit_class(model_id)
-        if name not in self._limiters:
-            self._limiters[name] = RateLimiter(tier_limits(name, self.tier), now)
-        return self._limiters[name]
+        return self.gate.limiter(model_id, now)
 
-    def _plan(self, ask: Ask, now: float) -> Plan:
-        if ask.prefix is None:
-            return Plan(ask.prompt_tokens, 0, 0, 0, None, ())
-        return self._cache.plan(ask.prefix, ask.model.min_cacheable or 1024, now)
-
-    def _times(self, ask: Ask, read: int, now: float) -> tuple[float, float, int]:
-        """Draw (seconds to the first token, seconds to the last, tokens) of an answer."""
-        gauss = self._dice.gauss
-        speed = ASSUMED.get(ask.model.line or "", ASSUMED["sonnet"])
+    def _times(self, ask: Ask, prompt: int, now: float) -> tuple[int, float, float]:
+        """Draw (tokens of an answer, seconds to the first, seconds to the last)."""
+        speed = ASSUMED.get(ask.model.line, USUAL)
+        uniform = self._dice.random
         output = ask.output_tokens
         if output is None:
-            output = max(1, round(USUAL_OUTPUT * math.exp(gauss(0.0, SPREAD))))
-        output = min(output, ask.max_tokens)
-        prompt = (ask.prompt_tokens - read) / 1000 * speed.per_1000_prompt_tokens_s
-        strain = self._strain(now)
-        first = (speed.first_token_s + prompt) * math.exp(gauss(0.0, SPREAD)) * strain
-        pace = math.exp(gauss(0.0, SPREAD)) * strain / speed.tokens_per_second
-        return first, first + output * pace, output
+            output = max(1, round(USUAL_OUTPUT * exp(SPREAD * bell_pair(uniform)[0])))
+        if output > ask.max_tokens:
+            output = ask.max_tokens
+        early, quick = bell_pair(uniform)
+        strain = 1.0 if self.comfortable is None else self._strain(self.comfortable, now)
+        first = speed.first_token_s + prompt / 1000 * speed.per_1000_prompt_tokens_s
+        first *= exp(SPREAD * early) * strain
+        pace = exp(SPREAD * quick) * strain / speed.tokens_per_second
+        return output, first, first + output * pace
 
-    def _strain(self, now: float) -> float:
+    def _strain(self, comfortable: int, now: float) -> float:
         """Return how many times slower than alone an answer is that begins now."""
-        if self.comfortable is None:
-            return 1.0
         while self._under_way and self._under_way[0] <= now:
             heapq.heappop(self._under_way)
-        return max(1.0, len(self._under_way) / self.comfortable)
+        return max(1.0, len(self._under_way) / comfortable)
 
-    def _carry_out(self, ask: Ask, decision: Decision, limiter: RateLimiter | None) -> None:
-        ends = decision.at + decision.duration_s
-        if limiter is not None:
-            limiter.produce(decision.output_tokens, ends)
-        if ask.prefix is not None:
-            begins = decision.at + decision.first_token_s
-            self._cache.commit(decision.plan, decision.at, begins)
+    def _carry_out(self, ask: Ask, decision: Decision) -> None:
+        now, ends = decision.at, decision.at + decision.duration_s
+        if self.gate.limits:
+            self.gate.settle(ask.model, decision.plan, decision.output_tokens, now, ends)
+        if decision.cached is not None:
+            self._cache.commit(decision.cached, now, now + decision.first_token_s)
         if self.comfortable is not None:
             heapq.heappush(self._under_way, ends)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from labkit.flow import Outcome
 from labkit.sim.breakage import DROP
@@ -25,7 +25,8 @@ ANSWERED_OTHERWISE = (*STOPS, "no_message_stop", "malformed_json")
 """What a layer takes for an answer: only who reads the words finds out."""
 
 
-class Fate(NamedTuple):
+@dataclass(slots=True)
+class Fate:
     """What an attempt comes to: after how long, as what, and the tokens billed for it."""
 
     seconds: float
@@ -40,14 +41,14 @@ def fate(decision: Decision, patience: float) -> Fate:
     A client that loses patience after `patience` seconds has still caused the answer, so its
     tokens count as billed (claude-api.md 9.2: nothing makes a retried POST free).
     """
+    if decision.fault is None and decision.refusal is None and decision.duration_s <= patience:
+        return Fate(decision.duration_s, OK, decision.prompt_tokens, decision.output_tokens)
     seconds, outcome, bills = _unhurried(decision)
     if seconds > patience:
         seconds, outcome = max(0.0, patience), TIMED_OUT
     if not bills:
         return Fate(seconds, outcome, 0, 0)
-    plan = decision.plan
-    prompt = plan.uncached + plan.read + plan.written_5m + plan.written_1h
-    return Fate(seconds, outcome, prompt, _tokens(decision))
+    return Fate(seconds, outcome, decision.prompt_tokens, _tokens(decision))
 
 
 def _tokens(decision: Decision) -> int:

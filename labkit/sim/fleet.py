@@ -8,20 +8,24 @@ the same day.  Requests have sizes but no words: a body holds `prompt_tokens` an
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 from math import inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from labkit.catalog import Model, model
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.errors import DeadlineExceeded, UserError
+from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.sim.engine import Ask, Engine
 from labkit.sim.fates import Fate, fate
+from labkit.sim.traffic import Arrival
 
-__all__ = ["Arrival", "AttemptRow", "CallRow", "Fleet", "Layered", "Sink"]
+__all__ = ["Call", "Fleet", "Layered", "Sink"]
 
 DEFAULT_TIMEOUT_S = 600.0
 """The SDK's (claude-api.md 9.1)."""
+ROUNDING = 1e-9
+"""Seconds; what ends so close to the deadline ends at it."""
 
 
 class Layered(Protocol):
@@ -32,182 +36,164 @@ class Layered(Protocol):
         ...
 
 
-class Arrival(NamedTuple):
-    """A call that somebody makes at `at` (seconds); sizes are in tokens.
+class Call:
+    """A call under way: its flows, outermost first, and how many attempts it has made.
 
-    `output_tokens` None lets the engine draw the length; `kind` is free for the scenario.
+    `model` and `sent_at` are those of the latest attempt.
     """
 
-    at: float
-    model: str
-    prompt_tokens: int
-    output_tokens: int | None = None
-    max_tokens: int = 4096
-    kind: str = ""
+    __slots__ = ("arrival", "attempts", "flows", "model", "number", "sent_at")
 
-
-class CallRow(NamedTuple):
-    """One call that has ended: how, after how many attempts, and when (seconds)."""
-
-    call: int
-    kind: str
-    start_s: float
-    end_s: float
-    ok: bool
-    reason: str
-    attempts: int
-
-
-class AttemptRow(NamedTuple):
-    """One attempt that has ended; tokens are those billed."""
-
-    call: int
-    attempt: int
-    start_s: float
-    end_s: float
-    status: int
-    reason: str
-    input_tokens: int
-    output_tokens: int
+    def __init__(self, number: int, arrival: Arrival, outermost: Flow) -> None:
+        self.number = number
+        self.arrival = arrival
+        self.flows = [outermost]
+        self.attempts = 0
+        self.model = ""
+        self.sent_at = 0.0
 
 
 class Sink(Protocol):
-    """Where rows go as they come into being."""
+    """Where it goes what comes of calls: see `labkit.sim.rows`."""
 
-    def call(self, row: CallRow) -> None:
-        """Take a call that has ended."""
+    def call(self, call: Call, now: float, outcome: Outcome) -> None:
+        """Take a call that ends now."""
         ...
 
-    def attempt(self, row: AttemptRow) -> None:
-        """Take an attempt that has ended."""
+    def attempt(self, call: Call, now: float, answer: Fate) -> None:
+        """Take an attempt of a call that ends now."""
         ...
 
-    def note(self, call: int, at: float, note: Note) -> None:
-        """Take what a layer noted."""
+    def note(self, call: Call, now: float, note: Note) -> None:
+        """Take what a layer notes now."""
         ...
-
-
-class _Call:
-    """A call under way: its flows, outermost first, and how many attempts it has made."""
-
-    __slots__ = ("arrival", "attempts", "flows", "number", "sent_at")
-
-    def __init__(self, number: int, arrival: Arrival) -> None:
-        self.number = number
-        self.arrival = arrival
-        self.flows: list[Flow] = []
-        self.attempts = 0
-        self.sent_at = 0.0
 
 
 class Fleet:
     """Runs traffic through a stack of layers against an engine, row by row into a sink."""
 
     def __init__(self, stack: Sequence[Layered], engine: Engine, sink: Sink) -> None:
-        self.stack = tuple(stack)
         self.engine = engine
         self.sink = sink
         self.now = 0.0
-        self._events: list[tuple[float, int, _Call, Fate | None]] = []
-        self._order = 0
+        self._layers: list[Callable[[Request], Flow]] = [layer.flow for layer in stack] or [_plain]
+        self._events: list[tuple[float, int, Call, Fate | None]] = []
         self._calls = 0
         self._models: dict[str, Model] = {}
 
     def run(self, traffic: Iterable[Arrival], *, until: float = inf) -> None:
-        """Play the traffic, which must come in order of time, to its end or until `until`."""
-        arrivals = iter(traffic)
-        upcoming = next(arrivals, None)
-        events = self._events
-        while upcoming is not None or events:
-            if upcoming is not None and (not events or upcoming.at <= events[0][0]):
-                self.now = upcoming.at
-                if self.now > until:
-                    return
-                self._begin(upcoming)
-                upcoming = next(arrivals, None)
-            else:
-                self.now, _, call, answer = heapq.heappop(events)
-                if self.now > until:
-                    return
-                if answer is None:
-                    self._advance(call, None)
-                else:
-                    self._answered(call, answer)
+        """Play the traffic, which must come in order of time, to its end or until `until`.
 
-    def _begin(self, arrival: Arrival) -> None:
+        What is under way at `until` is given up: it leaves no row, and its flows are closed.
+        Raises UserError for traffic whose times run backwards.
+        """
+        events = self._events
+        try:
+            for arrival in traffic:
+                at = arrival.at
+                while events and events[0][0] < at:
+                    if events[0][0] > until:
+                        return
+                    self._resume(*heappop(events))
+                if at > until:
+                    break
+                self._begin(arrival, at)
+            while events and events[0][0] <= until:
+                self._resume(*heappop(events))
+        finally:
+            self._give_up()
+
+    def _begin(self, arrival: Arrival, at: float) -> None:
+        if at < self.now:
+            raise UserError(f"Traffic runs backwards: {at:g} s comes after {self.now:g} s.")
+        self.now = at
         self._calls += 1
-        call = _Call(self._calls, arrival)
-        body = {
-            "model": arrival.model,
-            "max_tokens": arrival.max_tokens,
-            "prompt_tokens": arrival.prompt_tokens,
-            "output_tokens": arrival.output_tokens,
-        }
-        request = Request(body)
-        if self.stack:
-            call.flows.append(self.stack[0].flow(request))
+        _, name, prompt, output, most, _ = arrival
+        body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
+        self._advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
+
+    def _resume(self, now: float, _: int, call: Call, answer: Fate | None) -> None:
+        self.now = now
+        if answer is None:
             self._advance(call, None)
         else:
-            self._attempt(call, request)
+            self.sink.attempt(call, now, answer)
+            self._advance(call, answer.outcome)
 
-    def _advance(self, call: _Call, value: Any) -> None:
+    def _advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
-        flows, stack = call.flows, self.stack
-        while flows:
+        flows, layers, now = call.flows, self._layers, self.now
+        flow = flows[-1]
+        while True:
             try:
-                effect = flows[-1].send(value)
-            except StopIteration as stop:
+                effect = flow.send(value)
+            except StopIteration as end:
+                value = end.value
+                if type(value) is not Outcome:
+                    raise TypeError(f"A flow must return an Outcome, not {value!r}.") from None
                 flows.pop()
-                value = stop.value
+                if not flows:
+                    self.sink.call(call, now, value)
+                    return
+                flow = flows[-1]
                 continue
             if type(effect) is Now:
-                value = self.now
-            elif type(effect) is Send:
-                if len(flows) == len(stack):
-                    self._attempt(call, effect.request)
+                value = now
+            elif type(effect) is not Send:
+                if self._waits(call, now, effect):
                     return
-                flows.append(stack[len(flows)].flow(effect.request))
                 value = None
-            elif type(effect) is Sleep:
-                self._order += 1
-                heapq.heappush(self._events, (self.now + effect.seconds, self._order, call, None))
+            elif effect.request.deadline is not None and now >= effect.request.deadline:
+                value = _too_late()
+            elif len(flows) == len(layers):
+                self._attempt(call, now, effect.request)
                 return
-            elif type(effect) is Note:
-                self.sink.note(call.number, self.now, effect)
+            else:
+                flow = layers[len(flows)](effect.request)
+                flows.append(flow)
                 value = None
-        self._end(call, value)
 
-    def _attempt(self, call: _Call, request: Request) -> None:
+    def _waits(self, call: Call, now: float, effect: Effect) -> bool:
+        """Carry out what is neither `Send` nor `Now`, and say whether the call has to wait."""
+        if type(effect) is Sleep:
+            heappush(self._events, (now + max(0.0, effect.seconds), call.number, call, None))
+            return True
+        if type(effect) is Note:
+            self.sink.note(call, now, effect)
+            return False
+        raise TypeError(f"A flow yielded {effect!r}, not an effect.")
+
+    def _attempt(self, call: Call, now: float, request: Request) -> None:
+        body, deadline = request.body, request.deadline
         call.attempts += 1
-        call.sent_at = now = self.now
-        body = request.body
-        name = body["model"]
+        call.sent_at = now
+        call.model = name = body["model"]
         asked = self._models.get(name) or self._models.setdefault(name, model(name))
-        ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"])
         patience = DEFAULT_TIMEOUT_S if request.timeout is None else request.timeout
-        if request.deadline is not None:
-            patience = min(patience, request.deadline - now)
+        if deadline is not None:
+            patience = min(patience, deadline - now)
         fault = self.engine.strike(now, model_name=name, path=request.path)
+        ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"])
         answer = fate(self.engine.decide(ask, now, fault), patience)
-        self._order += 1
-        heapq.heappush(self._events, (now + answer.seconds, self._order, call, answer))
+        ends = now + answer.seconds
+        if deadline is not None and ends > deadline - ROUNDING:
+            ends = deadline
+        # A call waits for one thing at a time, so its number tells simultaneous events apart.
+        heappush(self._events, (ends, call.number, call, answer))
 
-    def _answered(self, call: _Call, answer: Fate) -> None:
-        outcome = answer.outcome
-        row = AttemptRow(
-            call.number,
-            call.attempts,
-            call.sent_at,
-            self.now,
-            outcome.status or 0,
-            outcome.reason,
-            answer.input_tokens,
-            answer.output_tokens,
-        )
-        self.sink.attempt(row)
-        self._advance(call, outcome)
+    def _give_up(self) -> None:
+        """Close what is still under way, innermost first, so that it gives back what it took."""
+        for _, _, call, _ in sorted(self._events, key=lambda event: event[:2]):
+            for flow in reversed(call.flows):
+                flow.close()
+        self._events.clear()
 
-    def _end(self, call: _Call, outcome: Outcome) -> None:
-        number, arrival, reason = call.number, call.arrival, outcome.reason
-        row = CallRow(number, arrival.kind, arrival.at, self.now, outcome.ok, reason, call.attempts)
-        self.sink.call(row)
+
+def _plain(request: Request) -> Flow:
+    """Stand in for an empty stack."""
+    outcome: Outcome = yield Send(request)
+    return outcome
+
+
+def _too_late() -> Outcome:
+    return Outcome(error=DeadlineExceeded("The deadline passed before there was an answer."))

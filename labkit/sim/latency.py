@@ -7,11 +7,10 @@ Moderate) and their size that of older third-party measurements quoted there.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["ASSUMED", "Speed", "draw"]
+__all__ = ["ASSUMED", "SPREAD", "USUAL", "Speed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,7 @@ ASSUMED: Mapping[str, Speed] = {
     "fable": Speed(1.8, 0.016, 45.0),
     "mythos": Speed(1.8, 0.016, 45.0),
 }
+USUAL = ASSUMED["sonnet"]
+"""For a model of an unknown line."""
 SPREAD = 0.2
 """Assumed spread of both figures: the sigma of a log-normal factor with median 1."""
-
-
-def draw(line: str | None, prompt_tokens: int, dice: random.Random) -> tuple[float, float]:
-    """Return (seconds to the first token, seconds for each further token) for one answer."""
-    speed = ASSUMED.get(line or "", ASSUMED["sonnet"])
-    first = speed.first_token_s + prompt_tokens / 1000 * speed.per_1000_prompt_tokens_s
-    pace = speed.tokens_per_second * dice.lognormvariate(0.0, SPREAD)
-    return first * dice.lognormvariate(0.0, SPREAD), 1.0 / pace

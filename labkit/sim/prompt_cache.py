@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from labkit.sim.prefix import Prefix
 
-__all__ = ["Plan", "PromptCache"]
+__all__ = ["Plan", "PromptCache", "uncached"]
 
 LOOK_BACK = 20
 LIFETIME_S = {"5m": 300.0, "1h": 3600.0}
@@ -30,6 +30,11 @@ class Plan(NamedTuple):
     written_1h: int
     hit: bytes | None
     writes: tuple[tuple[bytes, str], ...]
+
+
+def uncached(tokens: int) -> Plan:
+    """Return the plan of a prompt that has nothing to do with the cache."""
+    return Plan(tokens, 0, 0, 0, None, ())
 
 
 @dataclass(slots=True)

@@ -1,20 +1,77 @@
-"""Where a fleet's rows go: counted, kept as tables, or streamed to a file."""
+"""What a fleet leaves behind: a row for each call, attempt and note, and where the rows go."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, NamedTuple, Self
 
-from labkit.flow import Note
-from labkit.sim.fleet import AttemptRow, CallRow
+from labkit.flow import Note, Outcome
+from labkit.sim.fates import Fate
+from labkit.sim.fleet import Call
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["AttemptRow", "CallRow", "Kept", "NoteRow", "Tally", "ToFiles"]
 
-__all__ = ["Kept", "Tally", "ToFile"]
+
+class CallRow(NamedTuple):
+    """One call that has ended: how, after how many attempts, and when (seconds)."""
+
+    call: int
+    kind: str
+    start_s: float
+    end_s: float
+    ok: bool
+    reason: str
+    attempts: int
+
+    @classmethod
+    def of(cls, call: Call, now: float, outcome: Outcome) -> Self:
+        """Return the row of a call that ends now."""
+        arrival = call.arrival
+        return cls(
+            call.number, arrival.kind, arrival.at, now, outcome.ok, outcome.reason, call.attempts
+        )
+
+
+class AttemptRow(NamedTuple):
+    """One attempt that has ended; tokens are those billed, `status` is 0 without a response."""
+
+    call: int
+    attempt: int
+    model: str
+    start_s: float
+    end_s: float
+    status: int
+    reason: str
+    input_tokens: int
+    output_tokens: int
+
+    @classmethod
+    def of(cls, call: Call, now: float, answer: Fate) -> Self:
+        """Return the row of a call's latest attempt, which ends now."""
+        outcome = answer.outcome
+        return cls(
+            call.number,
+            call.attempts,
+            call.model,
+            call.sent_at,
+            now,
+            outcome.status or 0,
+            outcome.reason,
+            answer.input_tokens,
+            answer.output_tokens,
+        )
+
+
+class NoteRow(NamedTuple):
+    """What a layer noted during a call, and when (seconds)."""
+
+    call: int
+    at_s: float
+    note: str
+    attributes: dict[str, Any]
 
 
 class Tally:
@@ -25,64 +82,72 @@ class Tally:
         self.answered = 0
         self.attempts = 0
 
-    def call(self, row: CallRow) -> None:
+    def call(self, call: Call, now: float, outcome: Outcome) -> None:  # noqa: ARG002
         """Count a call."""
         self.calls += 1
-        self.answered += row.ok
+        self.answered += outcome.ok
 
-    def attempt(self, row: AttemptRow) -> None:  # noqa: ARG002
+    def attempt(self, call: Call, now: float, answer: Fate) -> None:  # noqa: ARG002
         """Count an attempt."""
         self.attempts += 1
 
-    def note(self, call: int, at: float, note: Note) -> None:
+    def note(self, call: Call, now: float, note: Note) -> None:
         """Let a note go."""
 
 
-class Kept(Tally):
+class Kept:
     """Keeps every row, for tables."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.call_rows: list[CallRow] = []
-        self.attempt_rows: list[AttemptRow] = []
-        self.notes: list[tuple[int, float, Note]] = []
+        self.calls: list[CallRow] = []
+        self.attempts: list[AttemptRow] = []
+        self.notes: list[NoteRow] = []
 
-    def call(self, row: CallRow) -> None:
+    def call(self, call: Call, now: float, outcome: Outcome) -> None:
         """Keep a call."""
-        super().call(row)
-        self.call_rows.append(row)
+        self.calls.append(CallRow.of(call, now, outcome))
 
-    def attempt(self, row: AttemptRow) -> None:
+    def attempt(self, call: Call, now: float, answer: Fate) -> None:
         """Keep an attempt."""
-        super().attempt(row)
-        self.attempt_rows.append(row)
+        self.attempts.append(AttemptRow.of(call, now, answer))
 
-    def note(self, call: int, at: float, note: Note) -> None:
+    def note(self, call: Call, now: float, note: Note) -> None:
         """Keep a note."""
-        self.notes.append((call, at, note))
-
-    def calls_table(self) -> pd.DataFrame:
-        """Return one row a call, in the order in which they ended."""
-        return _table(self.call_rows, CallRow._fields)
-
-    def attempts_table(self) -> pd.DataFrame:
-        """Return one row an attempt, in the order in which they ended."""
-        return _table(self.attempt_rows, AttemptRow._fields)
+        self.notes.append(NoteRow(call.number, now, note.name, dict(note.attributes)))
 
 
-class ToFile(Tally):
-    """Writes every attempt to a CSV file as it ends, and keeps nothing."""
+class ToFiles(Tally):
+    """Writes `calls.csv`, `attempts.csv` and `notes.csv` into a folder, and keeps nothing.
 
-    def __init__(self, path: Path) -> None:
+    The attributes of a note are JSON.  Use it as a context manager.  Raises OSError where the
+    folder or its files cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(AttemptRow._fields)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = [
+            (folder / f"{name}.csv").open("w", encoding="utf-8", newline="")
+            for name in ("calls", "attempts", "notes")
+        ]
+        self._calls, self._attempts, self._notes = map(csv.writer, self._files)
+        self._calls.writerow(CallRow._fields)
+        self._attempts.writerow(AttemptRow._fields)
+        self._notes.writerow(NoteRow._fields)
 
-    def attempt(self, row: AttemptRow) -> None:
+    def call(self, call: Call, now: float, outcome: Outcome) -> None:
+        """Write a call."""
+        super().call(call, now, outcome)
+        self._calls.writerow(CallRow.of(call, now, outcome))
+
+    def attempt(self, call: Call, now: float, answer: Fate) -> None:
         """Write an attempt."""
-        super().attempt(row)
-        self._writer.writerow(row)
+        super().attempt(call, now, answer)
+        self._attempts.writerow(AttemptRow.of(call, now, answer))
+
+    def note(self, call: Call, now: float, note: Note) -> None:
+        """Write a note."""
+        self._notes.writerow((call.number, now, note.name, json.dumps(note.attributes)))
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +158,5 @@ class ToFile(Tally):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-
-
-def _table(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(list(rows), columns=list(columns))
+        for file in self._files:
+            file.close()

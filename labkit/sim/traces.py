@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from labkit.errors import UserError
-from labkit.sim.fleet import Arrival
+from labkit.sim.traffic import Arrival
 
 __all__ = ["read_trace"]
 

@@ -10,16 +10,18 @@ needs no memory; `merged` puts several together.
 from __future__ import annotations
 
 import heapq
-import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import cos, exp, pi
+from typing import NamedTuple
 
 from labkit.catalog import role
 from labkit.errors import UserError
-from labkit.sim.fleet import Arrival
+from labkit.sim.dice import bell_pair
 
 __all__ = [
+    "Arrival",
     "Rate",
     "Task",
     "bursts",
@@ -30,6 +32,20 @@ __all__ = [
     "requests",
     "steady",
 ]
+
+
+class Arrival(NamedTuple):
+    """A call that somebody makes at `at` (seconds); sizes are in tokens.
+
+    `output_tokens` None lets the engine draw the length; `kind` is free for the scenario.
+    """
+
+    at: float
+    model: str
+    prompt_tokens: int
+    output_tokens: int | None = None
+    max_tokens: int = 4096
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,7 @@ def daily(low: float, high: float, *, peak_hour: float = 14.0) -> Rate:
     """A day's wave between `low` and `high`, highest at `peak_hour` (time 0 is midnight)."""
 
     def at(seconds: float) -> float:
-        phase = math.cos((seconds / 3600 - peak_hour) / 24 * 2 * math.pi)
+        phase = cos((seconds / 3600 - peak_hour) / 24 * 2 * pi)
         return low + (high - low) * (1 + phase) / 2
 
     return Rate(at, high)
@@ -87,17 +103,22 @@ def requests(
     dice = random.Random(seed)
     weights = [task.weight for task in mix]
     models = {task.role: role(task.role).id for task in mix}
+    uniform, rate_at, most = dice.random, rate.at, rate.most
     at, task = start, mix[0]
-    while (at := at + dice.expovariate(rate.most)) < until:
-        if dice.random() * rate.most < rate.at(at):
+    while (at := at + dice.expovariate(most)) < until:
+        if uniform() * most < rate_at(at):
             if len(mix) > 1:
                 task = dice.choices(mix, weights)[0]
-            prompt, output = _size(task.prompt, task, dice), _size(task.output, task, dice)
-            yield Arrival(at, models[task.role], prompt, output, kind=task.kind)
+            prompt, output = _sizes(task, uniform)
+            yield Arrival(at, models[task.role], prompt, output, 4096, task.kind)
 
 
-def _size(median: int, task: Task, dice: random.Random) -> int:
-    return max(1, round(median * math.exp(dice.gauss(0.0, task.spread))))
+def _sizes(task: Task, uniform: Callable[[], float]) -> tuple[int, int]:
+    """Draw the tokens of a prompt and of its answer, at least one each."""
+    long, wordy = bell_pair(uniform)
+    spread = task.spread
+    prompt = task.prompt * exp(spread * long) + 0.5
+    return int(prompt) or 1, int(task.output * exp(spread * wordy) + 0.5) or 1
 
 
 def conversations(
@@ -119,7 +140,7 @@ def conversations(
             opening = next(openings, None)
         else:
             at, _, left, context = heapq.heappop(waiting)
-        prompt, output = _size(task.prompt, task, dice), _size(task.output, task, dice)
+        prompt, output = _sizes(task, dice.random)
         context += prompt
         yield Arrival(at, role(task.role).id, context, output, kind=task.kind)
         if left > 1:
