@@ -83,8 +83,7 @@ class Lab:
         self.clock: Clock = SystemClock() if self.from_api else VirtualClock()
         self.ledger = Ledger(self.clock)
         self.guard = SocketGuard()
-        if not real:
-            self.guard.close()
+        self.guard.lift() if real else self.guard.close()
         self._recorders: list[Recorder] = []
         self._marker: Path | None = None
         if self.mode == "record":

@@ -199,3 +199,23 @@ def test_replay_works_where_there_is_no_network(tmp_path: Path) -> None:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine has no network namespaces to give")
     assert run(tmp_path, *namespace) == "asked of the network: []\n"
+
+
+LIVE_BESIDE_REPLAY = """
+import os, socket
+os.environ["ANTHROPIC_API_KEY"] = "none"
+from labkit import Lab
+Lab("live-beside-replay", mode="simulate")
+Lab("live-beside-replay", mode="live", budget=1)
+try:
+    socket.getaddrinfo("a name that cannot be.invalid", 443)
+except OSError:
+    print("asked the resolver")
+"""
+
+
+def test_a_live_bench_is_not_stopped_by_a_simulated_one_beside_it() -> None:
+    """Once the real API is used on purpose, the guard of another bench stands aside."""
+    command = [sys.executable, "-c", LIVE_BESIDE_REPLAY]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout == "asked the resolver\n", result.stderr
