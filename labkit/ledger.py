@@ -4,9 +4,12 @@ The SDK opens one span for every call, and layers write what they did on it.  Th
 span processor, so the same spans can go to any other OpenTelemetry backend as well:
 
     ledger = Ledger()
-    client = Anthropic(open_telemetry={"tracer_provider": ledger.provider}, middleware=[...])
+    tracing = {"tracer_provider": ledger.provider, "propagation": False}
+    client = Anthropic(open_telemetry=tracing, middleware=[...])
     ...
     ledger.table()
+
+Without propagation the requests bear no trace header: it would tell the API nothing.
 """
 
 from __future__ import annotations
