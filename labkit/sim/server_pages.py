@@ -23,7 +23,8 @@ h1 { font-size: 1.5rem; margin: 0 0 .5rem; } p { margin: .25rem 0; max-width: 48
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .5rem 0; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; }
+th, td { white-space: nowrap; } td code { white-space: normal; overflow-wrap: anywhere; }
+th { font-weight: 600; } td.number, th.number { text-align: right; }
 .bad { color: var(--bad); font-weight: 600; } .wait { color: var(--wait); font-weight: 600; }
 """
 COLUMNS = (
@@ -39,7 +40,7 @@ def log_page(log: RequestLog, scenario: Scenario, base_url: str, now: float) -> 
     rows = "".join(_row(entry) for entry in reversed(log.latest))
     about = f"<p>{escape(scenario.about)}</p>" if scenario.about else ""
     speed = f"{scenario.speed:g} times real time" if scenario.speed else "nothing waits"
-    tier = scenario.tier or "no rate limits"
+    tier = f"tier {scenario.tier}" if scenario.tier else "no rate limits"
     total = sum(log.requests.values())
     shown = "No request yet." if not total else f"The last {len(log.latest)} of {total} requests."
     return (
@@ -47,7 +48,7 @@ def log_page(log: RequestLog, scenario: Scenario, base_url: str, now: float) -> 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,"><title>Simulated Claude API</title>'
         f"<style>{STYLE}</style></head><body><main><h1>Simulated Claude API</h1>"
-        "<p>Everything here is simulated: no model answers, no key is checked, nothing is billed."
+        "<p>Everything here is simulated: no model answers, nothing is billed, any key will do."
         f"</p>{about}<p>Base URL for any client: <code>{escape(base_url)}</code></p>"
         f'<p class="quiet">Seed {scenario.seed}, {escape(tier)}, {speed}; {now:.1f} seconds in; '
         f'{log.under_way} answers under way. <a href="/">Refresh</a>, <a href="/metrics">metrics'

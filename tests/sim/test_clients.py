@@ -31,6 +31,7 @@ UNREACHABLE = (
 GUARD_S = 120.0
 SPEED = 40.0
 """A batch of two minutes is through in a few seconds."""
+HEADERS = ["-H", "x-api-key: k", "-H", "anthropic-version: 2026-10-21"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -135,7 +136,8 @@ def test_the_typescript_client_comes_to_the_same(
     [
         ([], 401, "authentication_error", "invalid x-api-key"),
         (["-H", "x-api-key: k"], 400, "invalid_request_error", "anthropic-version: "),
-        (["-X", "PUT", "-H", "x-api-key: k"], 400, "invalid_request_error", "anthropic-version: "),
+        (["-X", "PUT", *HEADERS], 405, "invalid_request_error", "Method Not Allowed"),
+        (HEADERS, 400, "invalid_request_error", "model: Field required"),
     ],
 )
 def test_curl_gets_an_error_that_can_be_read(
@@ -154,8 +156,7 @@ def test_curl_is_stopped_before_it_sends_too_much(tmp_path: Path) -> None:
     """It asks first, as it does before large bodies, and gets the 413 instead."""
     (tmp_path / "large").write_bytes(b" " * (33 * 1024 * 1024))
     with Serving() as serving:
-        head = ["-H", "x-api-key: k", "-H", "anthropic-version: 2026-10-21"]
-        words = [*head, "-H", "expect: 100-continue", "--data-binary", f"@{tmp_path / 'large'}"]
+        words = [*HEADERS, "-H", "expect: 100-continue", "--data-binary", f"@{tmp_path / 'large'}"]
         answer = curl(f"{serving.url}/v1/messages", *words)
     assert answer["status"] == 413
     assert answer["error"]["type"] == "request_too_large"
