@@ -108,7 +108,7 @@ class Fleet:
             raise UserError(f"Traffic runs backwards: {at:g} s comes after {self.now:g} s.")
         self.now = at
         self._calls += 1
-        _, name, prompt, output, most, _ = arrival
+        _, name, prompt, output, most, _, _ = arrival
         body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
         self._advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
 
@@ -173,7 +173,9 @@ class Fleet:
         if deadline is not None:
             patience = min(patience, deadline - now)
         fault = self.engine.strike(now, model_name=name, path=request.path)
-        ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"])
+        first = call.arrival
+        prefix = first.prefix if name == first.model else None  # no model reads another's cache
+        ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"], prefix)
         answer = fate(self.engine.decide(ask, now, fault), patience)
         ends = now + answer.seconds
         if deadline is not None and ends > deadline - ROUNDING:

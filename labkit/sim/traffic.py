@@ -19,6 +19,7 @@ from typing import NamedTuple
 from labkit.catalog import role
 from labkit.errors import UserError
 from labkit.sim.dice import bell_pair
+from labkit.sim.prefix import Prefix
 
 __all__ = [
     "Arrival",
@@ -38,6 +39,7 @@ class Arrival(NamedTuple):
     """A call that somebody makes at `at` (seconds); sizes are in tokens.
 
     `output_tokens` None lets the engine draw the length; `kind` is free for the scenario.
+    `prefix` is the prompt's blocks where prompt caching is asked for: see `labkit.sim.prefix`.
     """
 
     at: float
@@ -46,6 +48,7 @@ class Arrival(NamedTuple):
     output_tokens: int | None = None
     max_tokens: int = 4096
     kind: str = ""
+    prefix: Prefix | None = None
 
 
 @dataclass(frozen=True, slots=True)
