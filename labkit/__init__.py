@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.drivers import Layer
+    from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.lab.session import Lab
     from labkit.lab.widgets import Slider, playground, predict
     from labkit.layers.deadline import Deadline

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from labkit.attempts import Attempt
 from labkit.errors import BenchError
 from labkit.pricing import Usage, cost
+from labkit.spans import LightSpan
 
 __all__ = ["Call", "call_of", "first_chunk"]
 
@@ -56,7 +57,11 @@ class Call:
 
 
 def call_of(
-    span: ReadableSpan, number: int, began: float, ended: float, attempts: Sequence[Attempt]
+    span: ReadableSpan | LightSpan,
+    number: int,
+    began: float,
+    ended: float,
+    attempts: Sequence[Attempt],
 ) -> Call:
     """Return the row of a call's finished span; `began` and `ended` are on the ledger's clock."""
     found: Mapping[str, Any] = span.attributes or {}
@@ -147,14 +152,14 @@ def first_chunk(
     return seconds
 
 
-def _noted(span: ReadableSpan, name: str) -> Mapping[str, Any]:
+def _noted(span: ReadableSpan | LightSpan, name: str) -> Mapping[str, Any]:
     for event in span.events:
         if event.name == f"labkit.{name}":
             return event.attributes or {}
     return {}
 
 
-def _story(span: ReadableSpan) -> str:
+def _story(span: ReadableSpan | LightSpan) -> str:
     """Put what the layers noted into one line, in order."""
     parts = []
     for event in span.events:

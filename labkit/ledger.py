@@ -21,8 +21,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
 from labkit.attempts import Attempt, attempt_of
@@ -30,6 +29,7 @@ from labkit.calls import Call, call_of, first_chunk
 from labkit.clock import Clock, SystemClock
 from labkit.frame import frame_of
 from labkit.pricing import total
+from labkit.spans import LightProvider, LightSpan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class _Entry:
     number: int
     began: float
     attempts: list[Attempt] = field(default_factory=list)
-    span: ReadableSpan | None = None
+    span: ReadableSpan | LightSpan | None = None
     ended: float = 0.0
     call: Call | None = None
 
@@ -63,14 +63,13 @@ class _Entry:
 class Ledger(SpanProcessor):
     """Keeps the last `keep` calls, with their attempts; times are read from `clock`.
 
-    `provider` is a tracer provider of its own.  To use the ledger beside others, add it to
-    their provider instead: `provider.add_span_processor(ledger)`.
+    `provider` is a light tracer provider of its own, which feeds nobody else.  To export spans
+    as well, add the ledger to your own provider: `provider.add_span_processor(ledger)`.
     """
 
     def __init__(self, clock: Clock | None = None, *, keep: int = 100_000) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
-        self.provider.add_span_processor(self)
+        self.provider = LightProvider(self.on_start, self.on_end)
         self._keep = keep
         self._lock = threading.Lock()
         self._forget()
@@ -83,7 +82,7 @@ class Ledger(SpanProcessor):
         self._begun = self._unpriced = 0
         self._total = Decimal(0)
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+    def on_start(self, span: Span | LightSpan, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Remember when the call began (OpenTelemetry calls this)."""
         scope = span.instrumentation_scope
         if scope is None or not scope.name.startswith(SDK_SCOPE) or span.kind != SpanKind.CLIENT:
@@ -94,7 +93,7 @@ class Ledger(SpanProcessor):
             self._under_way[span.get_span_context().span_id] = entry
             _trim(self._under_way, self._keep)
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def on_end(self, span: ReadableSpan | LightSpan) -> None:
         """Enter the call (OpenTelemetry calls this, for a stream once it has been read)."""
         context = span.get_span_context()
         with self._lock:

@@ -514,16 +514,6 @@ def test_it_works_beside_others_in_the_callers_own_provider() -> None:
     assert len(exported.get_finished_spans()) == 2
 
 
-def test_others_may_listen_to_the_ledgers_provider() -> None:
-    """The same spans go to a backend that is added to it."""
-    exported = InMemorySpanExporter()
-    scene = plain(USAGE)
-    scene.ledger.provider.add_span_processor(SimpleSpanProcessor(exported))
-    ask(scene)
-    names = [span.name for span in exported.get_finished_spans()]
-    assert names == ["anthropic.messages.create"]
-
-
 def test_a_sampler_in_the_environment_does_not_blind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger that sampled would be a wrong ledger."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
