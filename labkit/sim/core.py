@@ -48,8 +48,8 @@ class SimulatedApi:
     `seed` decides all dice; `faults` is the timeline of what goes wrong, the first that applies
     decides; `script` says what to answer where the rules of `labkit.sim.answers` shall not.
     `tier` is that of the rate limits (None: none), `comfortable` how many answers at once slow
-    nothing down, `log` is told one line for each decision.  `reply` may be called from several
-    threads.
+    nothing down; `ramp` and `spend_cap` are explained in `labkit.sim.gate`; `log` is told one
+    line for each decision.  `reply` may be called from several threads.
     """
 
     def __init__(
@@ -60,10 +60,20 @@ class SimulatedApi:
         script: Script | None = None,
         tier: str | None = "start",
         comfortable: int | None = None,
+        ramp: float | None = None,
+        spend_cap: float | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.seed = seed
-        self.engine = Engine(seed=seed, faults=faults, tier=tier, comfortable=comfortable, log=log)
+        self.engine = Engine(
+            seed=seed,
+            faults=faults,
+            tier=tier,
+            comfortable=comfortable,
+            ramp=ramp,
+            spend_cap=spend_cap,
+            log=log,
+        )
         self.messages = MessagesApi(self.engine, seed=seed, script=script)
         self.batches = BatchStore(
             self.messages.batch_row,

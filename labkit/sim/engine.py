@@ -11,7 +11,6 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import exp
 
 from labkit.catalog import Model
@@ -95,7 +94,7 @@ class Engine:
         tier: str | None = "start",
         comfortable: int | None = None,
         ramp: float | None = None,
-        spend_cap: float | str | Decimal | None = None,
+        spend_cap: float | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.faults = tuple(faults)

@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from decimal import Decimal
-from math import ceil
+from math import ceil, inf
 
 from labkit.catalog import Model
 from labkit.errors import UnknownPrice, UserError
 from labkit.pricing import Usage, cost
 from labkit.sim.dates import today
 from labkit.sim.fault_kinds import CODES
-from labkit.sim.limits import RateLimiter, Refusal, limit_class, tier_limits
+from labkit.sim.limits import TIERS, RateLimiter, Refusal, limit_class, tier_limits
 from labkit.sim.prompt_cache import Plan
 
 __all__ = ["Gate", "Ramp", "Spend"]
@@ -114,8 +114,8 @@ class Gate:
     """Lets requests of one organisation through, or says why not.
 
     `tier` None lifts the rate limits, `ramp` None the acceleration limit, `spend_cap` (dollars a
-    month) None the spend cap; `limits` says whether anything is left.  Raises UserError for a ramp
-    below 1 or a cap that is not positive.
+    month) None the spend cap; `limits` says whether anything is left.  Raises UserError for an
+    unknown tier, a ramp below 1 or a cap that is not positive.
     """
 
     def __init__(
@@ -123,11 +123,13 @@ class Gate:
         *,
         tier: str | None = "start",
         ramp: float | None = None,
-        spend_cap: float | str | Decimal | None = None,
+        spend_cap: float | None = None,
     ) -> None:
-        if ramp is not None and not ramp >= 1:
+        if tier is not None and tier not in TIERS:
+            raise UserError(f"There is no tier {tier!r}; use one of {', '.join(TIERS)}.")
+        if ramp is not None and not 1 <= ramp < inf:
             raise UserError(f"A ramp is how many times more a minute may take, so not {ramp}.")
-        if spend_cap is not None and not Decimal(str(spend_cap)) > 0:
+        if spend_cap is not None and not 0 < spend_cap < inf:
             raise UserError(f"A spend cap is above 0 dollars, so it cannot be {spend_cap}.")
         self.tier = tier
         self.ramp = ramp

@@ -4,6 +4,8 @@
     seed = 7
     tier = "build"              # start, build, scale, or none for no rate limits
     comfortable = 40            # answers at once before everything slows down
+    ramp = 2                    # how much more a minute may bring than the ten before, if anything
+    spend_cap = 500             # dollars a month, if there is a cap
     speed = 10                  # virtual seconds in a real one, for the server; 0: no waiting
 
     [[fault]]                   # the fields of labkit.sim.faults.Fault
@@ -30,7 +32,7 @@ from pathlib import Path
 from labkit.errors import UserError
 from labkit.sim.answers import Script
 from labkit.sim.faults import Fault
-from labkit.sim.limits import TIERS
+from labkit.sim.gate import Gate
 from labkit.sim.scenario_reader import Reader
 
 __all__ = ["Scenario", "parse_scenario", "read_scenario"]
@@ -43,21 +45,22 @@ class Scenario:
     """What a simulated API does.
 
     `tier` None lifts the rate limits; `comfortable` is how many answers at once nothing slows
-    down for, None for any number.  `speed` is for the server alone.  Raises `UserError` for
-    what cannot be.
+    down for, None for any number.  `ramp` and `spend_cap` are those of `labkit.sim.gate`.
+    `speed` is for the server alone.  Raises `UserError` for what cannot be.
     """
 
     about: str = ""
     seed: int = 0
     tier: str | None = "start"
     comfortable: int | None = None
+    ramp: float | None = None
+    spend_cap: float | None = None
     speed: float = 1.0
     faults: Sequence[Fault] = ()
     script: Script = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.tier is not None and self.tier not in TIERS:
-            raise UserError(f"There is no tier {self.tier!r}; use one of {', '.join(TIERS)}.")
+        Gate(tier=self.tier, ramp=self.ramp, spend_cap=self.spend_cap)  # raises for nonsense
         if self.comfortable is not None and self.comfortable < 1:
             raise UserError(f"At least one answer is comfortable, so not {self.comfortable}.")
         if not 0 <= self.speed < inf:

@@ -25,6 +25,8 @@ SETTINGS: Mapping[str, Field] = {
     "seed": WHOLE,
     "tier": TEXT,
     "comfortable": WHOLE,
+    "ramp": NUMBER,
+    "spend_cap": NUMBER,
     "speed": NUMBER,
     "fault": TABLES,
     "reply": TABLES,
