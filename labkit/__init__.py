@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.lab.session import Lab
     from labkit.lab.widgets import Slider, playground, predict
+    from labkit.layers.breaker import Breaker
     from labkit.layers.deadline import Deadline
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
+    from labkit.layers.throttle import Throttle
     from labkit.ledger import Ledger
     from labkit.sim.faults import Fault
+    from labkit.sim.simulate import simulate
 
 HOMES = {
+    "Breaker": "labkit.layers.breaker",
     "Deadline": "labkit.layers.deadline",
     "Fault": "labkit.sim.faults",
     "Lab": "labkit.lab.session",
@@ -36,9 +40,11 @@ HOMES = {
     "Slider": "labkit.lab.widgets",
     "playground": "labkit.lab.widgets",
     "predict": "labkit.lab.widgets",
+    "simulate": "labkit.sim.simulate",
 }
 
 __all__ = [
+    "Breaker",
     "Deadline",
     "Fault",
     "Lab",
@@ -55,6 +61,7 @@ __all__ = [
     "Slider",
     "playground",
     "predict",
+    "simulate",
 ]
 
 
