@@ -217,8 +217,9 @@ def main() -> None:
         pace, their_pace = ours.attempts / ours.seconds, theirs.attempts / theirs.seconds
         ratios.append(pace / their_pace)
         print(
-            f"round {number + 1}: labkit {pace:,.0f} attempts/s, {ours.share:.2%} of {ours.calls:,} "
-            f"answered; SimPy {their_pace:,.0f} attempts/s, {theirs.share:.2%} of {theirs.calls:,}"
+            f"round {number + 1}: labkit {pace:,.0f} attempts/s, {ours.share:.2%} of "
+            f"{ours.calls:,} answered; SimPy {their_pace:,.0f} attempts/s, "
+            f"{theirs.share:.2%} of {theirs.calls:,}"
         )
     print(f"labkit's attempts a second against SimPy's: {median(ratios):.2f} (median)")
     short, long = (

@@ -24,6 +24,7 @@ from typing import Any
 import anthropic
 import httpx2
 from anthropic import APIRequest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from labkit import Deadline, Layer, Ledger, Retry
@@ -96,7 +97,7 @@ def comparisons() -> list[Comparison]:
     ]
 
 
-def tracing(provider: TracerProvider) -> dict[str, Any]:
+def tracing(provider: trace.TracerProvider) -> dict[str, Any]:
     """Return the SDK's option for spans that stay here: no header tells the server of them."""
     return {"open_telemetry": {"tracer_provider": provider, "propagation": False}}
 
