@@ -1,9 +1,8 @@
 """A fleet: many calls through the very layers a program ships, as a discrete-event simulation.
 
-Time is a heap of events.  A call is a stack of flows, outermost first, and the engine of the
-simulated API stands at the bottom.  A day of traffic takes seconds, and the same seed gives
-the same day.  Requests have sizes but no words: a body holds `prompt_tokens` and
-`output_tokens` in place of `messages`.
+Time is a heap of events.  A call is a stack of flows, outermost first, with the simulated API's
+engine at the bottom.  The same seed gives the same day, in seconds.  Requests have sizes but no
+words: a body holds `prompt_tokens` and `output_tokens` in place of `messages`.
 """
 
 from __future__ import annotations

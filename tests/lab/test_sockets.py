@@ -24,6 +24,12 @@ ASK: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests make live benches, which lift every guard of the process."""
+    monkeypatch.setattr(SocketGuard, "lifted", False)
+
+
 @pytest.fixture
 def guard() -> Iterator[SocketGuard]:
     """A closed guard, opened again after the test."""
