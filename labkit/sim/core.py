@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
 from labkit.sim.answers import Script
 from labkit.sim.batch_faults import batch_script
 from labkit.sim.batches import BATCH_LIMITS, BatchStore
-from labkit.sim.dates import EPOCH, today
+from labkit.sim.dates import http_date, today
 from labkit.sim.dice import Dice
 from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault, apply
@@ -99,7 +98,8 @@ class SimulatedApi:
         """
         place, _, query = path.partition("?")
         lowered = {name.lower(): value for name, value in headers.items()}
-        call = Call(method.upper(), place.rstrip("/"), parse_qs(query), lowered, content, origin)
+        asked = parse_qs(query) if query else {}
+        call = Call(method.upper(), place.rstrip("/"), asked, lowered, content, origin)
         with self._lock:
             return self._reply(call, now)
 
@@ -121,7 +121,7 @@ class SimulatedApi:
         known = {} if answered.status in NOBODYS else ACCOUNT
         if answered.status == 429 and call.path == MESSAGES:
             known = {**known, **self.messages.limit_headers(name, now)}
-        date = formatdate(EPOCH + now + answered.first_byte_s, usegmt=True)
+        date = http_date(now + answered.first_byte_s)
         head = {**answered.headers, "request-id": request_id, **known, "date": date}
         return Reply(answered.status, head, answered.chunks, answered.ending, answered.ended_s)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from labkit.sim.answers import block_tokens
 from labkit.sim.breakage import PING
+from labkit.sim.spelling import spelled
 from labkit.sim.tokens import count_text
 
 __all__ = ["stream_chunks"]
@@ -112,5 +113,4 @@ def _fragments(text: str) -> Iterator[str]:
 
 
 def _event(kind: str, **fields: Any) -> bytes:
-    data = json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False)
-    return f"event: {kind}\ndata: {data}\n\n".encode()
+    return f"event: {kind}\ndata: {spelled({'type': kind, **fields})}\n\n".encode()

@@ -139,28 +139,30 @@ class RateLimiter:
         real recording (WIRE-FORMAT.md 4).
         """
         self.advance(now)
-        result: dict[str, str] = {}
-        figures = {
-            "requests": (self.requests.capacity, int(max(0.0, self.requests.level)), self.requests),
-            "input-tokens": (self.input.capacity, _thousands(self.input), self.input),
-            "output-tokens": (self.output.capacity, _thousands(self.output), self.output),
+        requests, taken, given, at = self.requests, self.input, self.output, epoch + now
+        left_in, left_out = _thousands(taken), _thousands(given)
+        full_in = _stamp(at + taken.wait_for(taken.capacity))
+        full_out = _stamp(at + given.wait_for(given.capacity))
+        return {
+            "anthropic-ratelimit-requests-limit": str(requests.capacity),
+            "anthropic-ratelimit-requests-remaining": str(int(max(0.0, requests.level))),
+            "anthropic-ratelimit-requests-reset": _stamp(at + requests.wait_for(requests.capacity)),
+            "anthropic-ratelimit-input-tokens-limit": str(taken.capacity),
+            "anthropic-ratelimit-input-tokens-remaining": str(left_in),
+            "anthropic-ratelimit-input-tokens-reset": full_in,
+            "anthropic-ratelimit-output-tokens-limit": str(given.capacity),
+            "anthropic-ratelimit-output-tokens-remaining": str(left_out),
+            "anthropic-ratelimit-output-tokens-reset": full_out,
+            "anthropic-ratelimit-tokens-limit": str(taken.capacity + given.capacity),
+            "anthropic-ratelimit-tokens-remaining": str(left_in + left_out),
+            "anthropic-ratelimit-tokens-reset": max(full_in, full_out),
         }
-        for name, (limit, remaining, bucket) in figures.items():
-            _write(result, name, limit, remaining, epoch + now + bucket.wait_for(bucket.capacity))
-        both = [self.input, self.output]
-        limit, remaining = sum(b.capacity for b in both), sum(_thousands(b) for b in both)
-        reset = epoch + now + max(b.wait_for(b.capacity) for b in both)
-        _write(result, "tokens", limit, remaining, reset)
-        return result
 
 
 def _thousands(bucket: Bucket) -> int:
     return round(max(0.0, bucket.level) / 1000) * 1000
 
 
-def _write(headers: dict[str, str], name: str, limit: int, remaining: int, reset: float) -> None:
-    start = f"anthropic-ratelimit-{name}"
-    headers[f"{start}-limit"] = str(limit)
-    headers[f"{start}-remaining"] = str(remaining)
-    at = datetime.fromtimestamp(ceil(reset), UTC)
-    headers[f"{start}-reset"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _stamp(seconds: float) -> str:
+    at = datetime.fromtimestamp(ceil(seconds), UTC)
+    return f"{at.isoformat()[:19]}Z"  # strftime takes ten times as long

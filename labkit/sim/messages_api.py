@@ -21,6 +21,7 @@ from labkit.sim.prefix import read_prefix
 from labkit.sim.problem import ApiError
 from labkit.sim.prompt_cache import Plan
 from labkit.sim.reply import UPSTREAM, Reply
+from labkit.sim.spelling import spelled
 from labkit.sim.tokens import count_prompt
 from labkit.sim.validation import too_long
 
@@ -31,6 +32,8 @@ ACCOUNT = {
     "anthropic-workspace-id": "wrkspc_simulated",
 }
 """The headers that name whose request it was."""
+SORTED = json.JSONEncoder(sort_keys=True).encode
+"""An encoder that is made once: `json.dumps` would make one for each request."""
 RATE_LIMIT = "rate_limit_error"
 
 
@@ -57,20 +60,20 @@ class MessagesApi:
             limiter = self.engine.limiter(asked.id, now)
             refusal = limiter.beyond(tokens) if limiter is not None else None
             return problem if refusal is None else _refused(refusal, body)
-        number = self.engine.requests
-        dice = random.Random(f"{self.seed}/{number}/{_question(body)}")
+        number, question = self.engine.requests, _question(body)
+        dice = random.Random(f"{self.seed}/{number}/{_digest(question)}")
         composed = compose(
             body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
         )
         said = spoiled(composed, fault, str(body["model"]))
-        prefix = read_prefix(body, asked.id) if _caches(body) else None
+        caches = '"cache_control"' in question
+        prefix = read_prefix(body, asked.id) if caches else None
         ask = Ask(asked, tokens, int(body["max_tokens"]), said.output_tokens, prefix)
         decision = self.engine.decide(ask, now, fault)
         if decision.refusal is not None:
             return _refused(decision.refusal, body)
         message = build_message(body, said, decision.plan, f"msg_sim{_identifier(dice)}")
-        reply = _reply(body, message, decision, dice)
-        return Reply(200, {**reply.headers, **self.limit_headers(asked.id, now)}, reply.chunks)
+        return _reply(body, message, decision, dice, self.limit_headers(asked.id, now))
 
     def limit_headers(self, model_name: str, now: float) -> Mapping[str, str]:
         """Return the rate limit headers of an answer for a model that begins now."""
@@ -82,14 +85,10 @@ class MessagesApi:
 
     def batch_row(self, params: Mapping[str, Any], custom_id: str) -> dict[str, Any]:
         """Return the message for one row of a batch; its words depend on the row alone."""
-        dice = random.Random(f"{self.seed}/{custom_id}/{_question(params)}")
+        dice = random.Random(f"{self.seed}/{custom_id}/{_digest(_question(params))}")
         said = compose(params, dice, seed=self.seed, script=None)
         plan = Plan(count_prompt(params), 0, 0, 0, None, ())
         return build_message(params, said, plan, f"msg_sim{_identifier(dice)}", tier="batch")
-
-
-def _caches(body: Mapping[str, Any]) -> bool:
-    return "cache_control" in body or '"cache_control"' in json.dumps(body)
 
 
 def _refused(refusal: Refusal, body: Mapping[str, Any]) -> ApiError:
@@ -105,27 +104,36 @@ def _refused(refusal: Refusal, body: Mapping[str, Any]) -> ApiError:
 
 
 def _reply(
-    body: Mapping[str, Any], message: dict[str, Any], decision: Decision, dice: random.Random
+    body: Mapping[str, Any],
+    message: dict[str, Any],
+    decision: Decision,
+    dice: random.Random,
+    limits: Mapping[str, str],
 ) -> Reply:
     first = decision.first_token_s
     if not body.get("stream"):
-        data = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+        data = spelled(message).encode()
         took = round(decision.duration_s, 3)
-        headers = {"content-type": "application/json", UPSTREAM: str(round(took * 1000))}
+        headers = {"content-type": "application/json", UPSTREAM: str(round(took * 1000)), **limits}
         return Reply(200, headers, ((took, data),))
     headers = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
         UPSTREAM: str(round(first * 1000)),
+        **limits,
     }
     events = stream_chunks(message, first, decision.token_s, dice)
     return Reply(200, headers, tuple((round(at, 3), data) for at, data in events))
 
 
 def _question(body: Mapping[str, Any]) -> str:
-    """Digest what is asked: the same whether or not it is to be streamed, in any order of keys."""
+    """Spell what is asked: the same whether or not it is to be streamed, in any order of keys."""
     asked = {name: value for name, value in body.items() if name != "stream"}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return SORTED(asked)
+
+
+def _digest(question: str) -> str:
+    return hashlib.sha256(question.encode()).hexdigest()
 
 
 def _identifier(dice: random.Random) -> str:

@@ -12,6 +12,7 @@ from labkit.sim.models_api import list_models, retrieve_model
 from labkit.sim.pages import Query
 from labkit.sim.problem import ApiError, not_allowed, not_found
 from labkit.sim.reply import UPSTREAM, Reply
+from labkit.sim.spelling import spelled
 
 __all__ = ["Call", "batch_reply", "error_reply_of", "json_reply", "models_reply"]
 
@@ -37,7 +38,7 @@ class Call(NamedTuple):
 
 def json_reply(data: object, latency_s: float = USUAL_LATENCY_S) -> Reply:
     """Return a value as a JSON answer."""
-    body = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+    body = spelled(data).encode()
     took = str(round(latency_s * 1000))
     headers = {"content-type": "application/json", UPSTREAM: took}
     return Reply(200, headers, ((round(latency_s, 3), body),))

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.sim.answers.arithmetic import calculated
-from labkit.sim.answers.classification import classified, read_labels
+from labkit.sim.answers.classification import Labels, classified, read_labels
 from labkit.sim.answers.composed import Block, Composed, finished
 from labkit.sim.answers.hints import read_hints
 from labkit.sim.answers.plain import answer, recall
@@ -75,18 +75,18 @@ def _ruled(
     schema = _schema(body)
     skill = skill_of(str(body["model"]), skills)
     if schema is not None:
-        result = _result(body, skill, seed)
+        result = _result(body, skill, seed, read_labels(last_user_turn(body)))
         hints = read_hints(body, () if result is None else (result,))
         return Said(json.dumps(sample(schema, hints), separators=(",", ":"), ensure_ascii=False))
     results = tool_results(body)
     if results:
         return Said(reported(results))
-    to_classify = read_labels(last_user_turn(body)) is not None
-    if not to_classify and wants_summary(body):
+    labels = read_labels(last_user_turn(body))
+    if labels is None and wants_summary(body):
         return Said(summary(body, skill, seed=seed))
-    result = None
-    if to_classify or recall(body) is None:
-        result = _result(body, skill, seed)
+    result = recall(body) if labels is None else None
+    if result is None:
+        result = _result(body, skill, seed, labels)
     return Said(answer(body, dice) if result is None else result)
 
 
@@ -98,10 +98,9 @@ def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def _result(body: Mapping[str, Any], skill: Skill, seed: int) -> str | None:
+def _result(body: Mapping[str, Any], skill: Skill, seed: int, labels: Labels | None) -> str | None:
     """Return the label or the number a request asks for, None if it asks for neither."""
     turn, name = last_user_turn(body), str(body["model"])
-    labels = read_labels(turn)
     if labels is not None:
         return classified(turn, labels, right=skill.right, seed=seed, model=name)
     return calculated(turn, right=skill.right, seed=seed, model=name)

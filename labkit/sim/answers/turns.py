@@ -34,7 +34,7 @@ class ToolResult:
 
 def mapped(value: object) -> Mapping[str, Any]:
     """Return the value if it is a JSON object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, (dict, Mapping)) else {}  # a dict is told fastest
 
 
 def listed(value: object) -> list[Any]:
@@ -57,7 +57,10 @@ def user_turns(body: Mapping[str, Any]) -> list[str]:
 
 def last_user_turn(body: Mapping[str, Any]) -> str:
     """Return the text of the user's last turn, empty where there is none."""
-    return next(reversed(user_turns(body)), "")
+    for each in map(mapped, reversed(listed(body.get("messages")))):
+        if each.get("role") == "user":
+            return spoken(each.get("content", ""))
+    return ""
 
 
 def system_text(body: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ Placed = tuple[int, int, Mapping[str, Any]]
 
 def tool_pair_problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Find calls used twice, unanswered calls, and results without a call or given twice."""
+    if all(isinstance(message["content"], str) for message in messages):
+        return
     seen: set[str] = set()
     open_calls: dict[str, int] = {}
     for role, turn in _turns(messages):
