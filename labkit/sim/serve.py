@@ -48,7 +48,8 @@ def serve(
 
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on a port of this machine; raises `UserError` if it cannot."""
-    listening = socket.socket()
+    # With the protocol named, asyncio turns Nagle's algorithm off: no answer waits for an ACK.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))

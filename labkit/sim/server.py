@@ -23,6 +23,7 @@ from labkit.sim.scenario import Scenario
 from labkit.sim.server_log import LONGEST, Entry, RequestLog
 from labkit.sim.server_pages import PROMETHEUS, log_page, metrics_text
 from labkit.sim.server_playing import Player
+from labkit.sim.server_protocol import CONNECTION
 from labkit.sim.server_reading import headers_of, origin_of, read_body, target_of
 
 __all__ = ["Door", "create_app"]
@@ -33,8 +34,8 @@ PAGES = ("/", "/metrics")
 class Door:
     """One server as an ASGI application: the API behind it, its clock, and what it has seen.
 
-    The ASGI server must put a `hang_up` function into the state of each request's scope, since
-    ASGI has no word for breaking a connection; `labkit.sim.server_protocol` does.
+    It needs uvicorn with `labkit.sim.server_protocol`, since ASGI has no word for breaking a
+    connection.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -78,7 +79,7 @@ class Door:
         reply = self.api.reply(method, target, headers, content, now, origin=origin)
         self._virtual += reply.duration_s
         entry = self._noted(now, method, target, reply)
-        player = Player(receive, send, scope["state"]["hang_up"], self.scenario.speed)
+        player = Player(receive, send, scope["state"][CONNECTION], self.scenario.speed)
         self.log.under_way += 1
         try:
             entry.client_left = not await player.play(reply)

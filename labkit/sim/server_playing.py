@@ -7,32 +7,44 @@ behind.  A server that falls behind sends what is overdue in one piece.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 from starlette.types import Receive, Send
 
+from labkit.sim.breakage import is_stream
 from labkit.sim.reply import Reply
 
-__all__ = ["Player"]
+__all__ = ["Connection", "Player"]
 
 PIECE = 64 * 1024
 """Bytes of one piece, about: a slow reader shall not make us hold a whole answer twice."""
 
 
-class Player:
-    """Plays one reply; it is made when the request has arrived.
+FRAMING = ("content-length", "transfer-encoding", "connection")
+"""Headers that the HTTP library must know of."""
 
-    `hang_up` breaks the connection, `speed` is how many times faster than real time it plays
-    (0: nothing waits).
+
+class Connection(Protocol):
+    """What ASGI has no word for: see `labkit.sim.server_protocol`."""
+
+    def hang_up(self) -> None:
+        """Break the connection."""
+
+    def add_to_head(self, lines: bytes) -> None:
+        """Put header lines into the head of the answer that comes next."""
+
+
+class Player:
+    """Plays one reply on a connection; it is made when the request has arrived.
+
+    `speed` is how many times faster than real time it plays (0: nothing waits).
     """
 
-    __slots__ = ("_began", "_gone", "_hang_up", "_loop", "_receive", "_send", "_speed")
+    __slots__ = ("_began", "_connection", "_gone", "_loop", "_receive", "_send", "_speed")
 
-    def __init__(
-        self, receive: Receive, send: Send, hang_up: Callable[[], None], speed: float
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, connection: Connection, speed: float) -> None:
         self._receive, self._send = receive, send
-        self._hang_up, self._speed = hang_up, speed
+        self._connection, self._speed = connection, speed
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._gone: asyncio.Future[None] | None = None
@@ -65,7 +77,7 @@ class Player:
         if not await self._wait_until(reply.ended_s):
             return False
         if reply.ending != "complete":
-            self._hang_up()
+            self._connection.hang_up()
             await self._client_leaves()
             return True
         if not chunks:
@@ -84,11 +96,12 @@ class Player:
         return b"".join(parts), place
 
     async def _begin(self, reply: Reply) -> None:
-        headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in reply.headers.items()]
-        stream = reply.headers.get("content-type", "").startswith("text/event-stream")
-        if reply.ending == "complete" and not stream and "content-length" not in reply.headers:
-            length = sum(len(data) for _, data in reply.chunks)
-            headers.append((b"content-length", str(length).encode()))
+        framing = {name: reply.headers[name] for name in FRAMING if name in reply.headers}
+        if reply.ending == "complete" and not framing and not is_stream(reply):
+            framing["content-length"] = str(sum(len(data) for _, data in reply.chunks))
+        lines = [f"{n}: {v}\r\n" for n, v in reply.headers.items() if n not in FRAMING]
+        self._connection.add_to_head("".join(lines).encode("latin-1"))
+        headers = [(n.encode(), v.encode()) for n, v in framing.items()]
         await self._send(
             {"type": "http.response.start", "status": reply.status, "headers": headers}
         )

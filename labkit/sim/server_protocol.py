@@ -16,7 +16,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-__all__ = ["Protocol"]
+from labkit.sim.server_corking import Corked
+
+__all__ = ["CONNECTION", "Protocol"]
+
+CONNECTION = "connection"
+"""Under this name an application finds the `Protocol` in the state of a request's scope."""
 
 LINGER_S = 2.0
 """How long a connection that we have ended may still take in or give out what is on its way."""
@@ -32,13 +37,13 @@ class Protocol(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        state = {**app_state, "hang_up": self.hang_up}
-        super().__init__(config, server_state, state, _loop)
+        super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        self._corked = Corked(transport, self.loop)
+        super().connection_made(self._corked)
         self._wait(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -70,6 +75,13 @@ class Protocol(H11Protocol):
         """Break the connection without a word, once what has been sent is out."""
         self.transport.close()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def add_to_head(self, lines: bytes) -> None:
+        """Put header lines, each with its line end, into the head of the answer that comes next.
+
+        They must be sound, and none may say anything about length, encoding or connection.
+        """
+        self._corked.add_to_head(lines)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""

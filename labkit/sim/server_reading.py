@@ -16,10 +16,11 @@ HOST = re.compile(r"[\w.-]{1,253}(?::\d{1,5})?|\[[\da-fA-F:]{2,45}\](?::\d{1,5})
 
 def headers_of(scope: Scope) -> dict[str, str]:
     """Return the headers by name in lower case; what came several times is joined by commas."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    pairs = [(name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]]
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        for name in headers:
+            headers[name] = ", ".join(text for each, text in pairs if each == name)
     return headers
 
 
