@@ -42,8 +42,9 @@ class Statistics:
 class Circuit:
     """One circuit.
 
-    It opens when at least `minimum` calls of the last `window` seconds ended and `failure_rate`
-    of them failed (or `slow_rate` took longer than `slow_after` seconds).  It then rests
+    A failure opens it when at least `minimum` calls ended in the last `window` seconds, it among
+    them, and `failure_rate` of them failed; a call longer than `slow_after` seconds opens it when
+    `slow_rate` of them were.  It then rests
     `rest` seconds, doubled with each failed probe up to `longest_rest`, a random part of the
     upper half of that, so that a fleet does not probe in step.  Half-open, `probes` calls at a
     time are let through; `successes` good ones in a row close it.  A probe that has not come
