@@ -9,6 +9,7 @@ from labkit.sim.breakage import DROP
 from labkit.sim.engine import Decision
 from labkit.sim.fault_kinds import ANSWERS, CODES, STOPS
 from labkit.sim.faults import ERROR_LATENCY_S, Fault
+from labkit.sim.prompt_cache import Plan, uncached
 
 __all__ = ["Fate", "fate"]
 
@@ -27,12 +28,22 @@ ANSWERED_OTHERWISE = (*STOPS, "no_message_stop", "malformed_json")
 
 @dataclass(slots=True)
 class Fate:
-    """What an attempt comes to: after how long, as what, and the tokens billed for it."""
+    """What an attempt comes to: after how long, as what, and the tokens billed for it.
+
+    `input_tokens` are those of the whole prompt; `cached` is how it divides where the prompt
+    cache was asked.
+    """
 
     seconds: float
     outcome: Outcome
     input_tokens: int
     output_tokens: int
+    cached: Plan | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """How the prompt billed divides into uncached, read and written tokens."""
+        return self.cached if self.cached is not None else uncached(self.input_tokens)
 
 
 def fate(decision: Decision, patience: float) -> Fate:
@@ -42,13 +53,14 @@ def fate(decision: Decision, patience: float) -> Fate:
     tokens count as billed (claude-api.md 9.2: nothing makes a retried POST free).
     """
     if decision.fault is None and decision.refusal is None and decision.duration_s <= patience:
-        return Fate(decision.duration_s, OK, decision.prompt_tokens, decision.output_tokens)
+        prompt, output = decision.prompt_tokens, decision.output_tokens
+        return Fate(decision.duration_s, OK, prompt, output, decision.cached)
     seconds, outcome, bills = _unhurried(decision)
     if seconds > patience:
         seconds, outcome = max(0.0, patience), TIMED_OUT
     if not bills:
         return Fate(seconds, outcome, 0, 0)
-    return Fate(seconds, outcome, decision.prompt_tokens, _tokens(decision))
+    return Fate(seconds, outcome, decision.prompt_tokens, _tokens(decision), decision.cached)
 
 
 def _tokens(decision: Decision) -> int:

@@ -42,14 +42,14 @@ class Call:
     """
 
     __slots__ = ("arrival", "attempts", "flows", "model", "number", "sent_at")
+    model: str
+    sent_at: float
 
     def __init__(self, number: int, arrival: Arrival, outermost: Flow) -> None:
         self.number = number
         self.arrival = arrival
         self.flows = [outermost]
         self.attempts = 0
-        self.model = ""
-        self.sent_at = 0.0
 
 
 class Sink(Protocol):
@@ -86,21 +86,27 @@ class Fleet:
         What is under way at `until` is given up: it leaves no row, and its flows are closed.
         Raises UserError for traffic whose times run backwards.
         """
-        events = self._events
         try:
             for arrival in traffic:
                 at = arrival.at
-                while events and events[0][0] < at:
-                    if events[0][0] > until:
-                        return
-                    self._resume(*heappop(events))
+                self._play(at if at < until else until)
                 if at > until:
-                    break
+                    return
                 self._begin(arrival, at)
-            while events and events[0][0] <= until:
-                self._resume(*heappop(events))
+            self._play(until)
         finally:
             self._give_up()
+
+    def _play(self, until: float) -> None:
+        """Let happen what is due until then."""
+        events = self._events
+        while events and events[0][0] <= until:
+            self.now, _, call, answer = heappop(events)
+            if answer is None:
+                self._advance(call, None)
+            else:
+                self.sink.attempt(call, self.now, answer)
+                self._advance(call, answer.outcome)
 
     def _begin(self, arrival: Arrival, at: float) -> None:
         if at < self.now:
@@ -110,14 +116,6 @@ class Fleet:
         _, name, prompt, output, most, _, _ = arrival
         body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
         self._advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
-
-    def _resume(self, now: float, _: int, call: Call, answer: Fate | None) -> None:
-        self.now = now
-        if answer is None:
-            self._advance(call, None)
-        else:
-            self.sink.attempt(call, now, answer)
-            self._advance(call, answer.outcome)
 
     def _advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
@@ -172,8 +170,7 @@ class Fleet:
         if deadline is not None:
             patience = min(patience, deadline - now)
         fault = self.engine.strike(now, model_name=name, path=request.path)
-        first = call.arrival
-        prefix = first.prefix if name == first.model else None  # no model reads another's cache
+        prefix = call.arrival.prefix if name == call.arrival.model else None  # caches are a model's
         ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"], prefix)
         answer = fate(self.engine.decide(ask, now, fault), patience)
         ends = now + answer.seconds

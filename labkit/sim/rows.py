@@ -36,7 +36,10 @@ class CallRow(NamedTuple):
 
 
 class AttemptRow(NamedTuple):
-    """One attempt that has ended; tokens are those billed, `status` is 0 without a response."""
+    """One attempt that has ended; `status` is 0 without a response.
+
+    Tokens are those billed, divided as in the API's `usage`: `input_tokens` are the uncached ones.
+    """
 
     call: int
     attempt: int
@@ -46,12 +49,15 @@ class AttemptRow(NamedTuple):
     status: int
     reason: str
     input_tokens: int
+    cache_read_tokens: int
+    cache_written_5m: int
+    cache_written_1h: int
     output_tokens: int
 
     @classmethod
     def of(cls, call: Call, now: float, answer: Fate) -> Self:
         """Return the row of a call's latest attempt, which ends now."""
-        outcome = answer.outcome
+        outcome, plan = answer.outcome, answer.plan
         return cls(
             call.number,
             call.attempts,
@@ -60,7 +66,10 @@ class AttemptRow(NamedTuple):
             now,
             outcome.status or 0,
             outcome.reason,
-            answer.input_tokens,
+            plan.uncached,
+            plan.read,
+            plan.written_5m,
+            plan.written_1h,
             answer.output_tokens,
         )
 

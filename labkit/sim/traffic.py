@@ -13,7 +13,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, exp, pi
+from math import cos, exp, log, pi
 from typing import NamedTuple
 
 from labkit.catalog import role
@@ -65,7 +65,12 @@ def steady(per_second: float) -> Rate:
 
 
 def ramp(start: float, end: float, *, over: float) -> Rate:
-    """A rate that moves evenly from `start` to `end` within `over` seconds and stays there."""
+    """A rate that moves evenly from `start` to `end` within `over` seconds and stays there.
+
+    Raises UserError unless `over` is above zero.
+    """
+    if not over > 0:
+        raise UserError(f"A ramp takes more than 0 seconds, so not {over}.")
     return Rate(lambda t: start + (end - start) * min(1.0, t / over), max(start, end))
 
 
@@ -80,7 +85,12 @@ def daily(low: float, high: float, *, peak_hour: float = 14.0) -> Rate:
 
 
 def bursts(base: float, peak: float, *, every: float, length: float) -> Rate:
-    """The base rate, and for `length` seconds at the start of every `every` seconds the peak."""
+    """The base rate, and for `length` seconds at the start of every `every` seconds the peak.
+
+    Raises UserError unless `every` is above zero.
+    """
+    if not every > 0:
+        raise UserError(f"Bursts come more than 0 seconds apart, so not every {every}.")
     return Rate(lambda t: peak if t % every < length else base, max(base, peak))
 
 
@@ -101,14 +111,14 @@ def requests(
     rate: Rate, *, until: float, mix: Sequence[Task], seed: int = 0, start: float = 0.0
 ) -> Iterator[Arrival]:
     """Independent calls from `start` until `until` (seconds).  Raises UserError for no tasks."""
-    if not mix or rate.most <= 0:
+    if not mix or not rate.most > 0:
         raise UserError("Traffic needs at least one task and a rate above zero.")
     dice = random.Random(seed)
     weights = [task.weight for task in mix]
     models = {task.role: role(task.role).id for task in mix}
     uniform, rate_at, most = dice.random, rate.at, rate.most
     at, task = start, mix[0]
-    while (at := at + dice.expovariate(most)) < until:
+    while (at := at - log(1.0 - uniform()) / most) < until:  # exponential gaps
         if uniform() * most < rate_at(at):
             if len(mix) > 1:
                 task = dice.choices(mix, weights)[0]
@@ -130,8 +140,10 @@ def conversations(
     """Conversations that begin at `rate`; each turn resends everything said before.
 
     A conversation has 1 to 2 x `turns` - 1 turns; between two of them pass `think_s` seconds
-    on average.
+    on average.  Raises UserError unless there are turns and time to think.
     """
+    if turns < 1 or not think_s > 0:
+        raise UserError("A conversation has at least one turn, and more than 0 seconds to think.")
     dice = random.Random(seed)
     openings = requests(rate, until=until, mix=[task], seed=seed)
     waiting: list[tuple[float, int, int, int]] = []  # (time, tie-breaker, turns left, context)
