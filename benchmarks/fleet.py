@@ -1,25 +1,27 @@
 """An hour of traffic through retry, breaker and throttle: labkit's fleet beside SimPy.
 
 The same scenario is written twice: once with the layers a program ships, once by hand as SimPy
-processes.  Both run in one go, in turn; printed are attempts a second, the ratio, what became
-of the calls on either side, and how much memory a run takes that streams its rows to a file.
+processes.  Both run in one go, in turn; printed are attempts a second of CPU time, the ratio,
+what became of the calls on either side, and how much memory a run takes that streams its rows to
+files.  The script fails where the two do not agree within four standard errors.
 
-    uv run python benchmarks/fleet.py [--hours 1] [--rate 100] [--rounds 3]
+    uv run python benchmarks/fleet.py [--hours 1] [--rate 100] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-import tracemalloc
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from math import exp
-from pathlib import Path
-from statistics import median
+from math import exp, sqrt
+from statistics import mean, median, variance
 from typing import Any
 
 import simpy
@@ -32,17 +34,19 @@ from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault
 from labkit.sim.fleet import Fleet
 from labkit.sim.latency import ASSUMED, SPREAD
-from labkit.sim.rows import Tally, ToFiles
-from labkit.sim.traffic import Task, requests, steady
+from labkit.sim.rows import Tally
+from labkit.sim.simulate import simulate
+from labkit.sim.traffic import Arrival, Task, requests, steady
 
 TASK = Task("question", prompt=900, output=200)
 ATTEMPTS, BASE, CAP = 4, 0.5, 30.0
 LIMITS = {"requests": 9_000, "input_tokens": 9_000_000, "output_tokens": 2_500_000}
+MOST_ERRORS = 4
 
 
 @dataclass
 class Result:
-    """What a run counted."""
+    """What a run counted, and the CPU time it took."""
 
     calls: int
     answered: int
@@ -54,28 +58,40 @@ class Result:
         """Share of calls that were answered."""
         return self.answered / self.calls
 
+    @property
+    def pace(self) -> float:
+        """Attempts a second."""
+        return self.attempts / self.seconds
 
-def outage(hours: float) -> tuple[float, float, float]:
-    """Return (start, end, share of requests that fail) of the scenario's brownout."""
+
+def trouble(hours: float) -> list[tuple[float, float, float]]:
+    """Return (start, end, share that fails) of a brownout, which retries survive, and an outage."""
     length = hours * 3600
-    return 0.4 * length, 0.45 * length, 0.3
+    return [(0.4 * length, 0.45 * length, 0.3), (0.7 * length, 0.7 * length + 60, 1.0)]
 
 
-def with_labkit(hours: float, rate: float, seed: int, sink: Any = None) -> Result:
+def stack(seed: int) -> list[Retry | Breaker | Throttle]:
+    """Return the layers, outermost first."""
+    retry = Retry(ATTEMPTS, backoff=FullJitter(BASE, CAP), seed=seed)
+    return [retry, Breaker(seed=seed), Throttle(**LIMITS)]
+
+
+def engine(hours: float, seed: int) -> Engine:
+    """Return the API of the scenario."""
+    faults = [Fault("overloaded", start=a, end=b, share=share) for a, b, share in trouble(hours)]
+    return Engine(seed=seed, tier=None, faults=faults)
+
+
+def traffic(hours: float, rate: float, seed: int) -> Iterator[Arrival]:
+    """Return the calls."""
+    return requests(steady(rate), until=hours * 3600, mix=[TASK], seed=seed)
+
+
+def with_labkit(hours: float, rate: float, seed: int) -> Result:
     """Run the scenario with labkit's layers and fleet."""
-    start, end, share = outage(hours)
-    engine = Engine(
-        seed=seed, tier=None, faults=[Fault("overloaded", start=start, end=end, share=share)]
-    )
-    stack = [
-        Retry(ATTEMPTS, backoff=FullJitter(BASE, CAP), seed=seed),
-        Breaker(seed=seed),
-        Throttle(**LIMITS),
-    ]
-    tally = sink if sink is not None else Tally()
+    tally = Tally()
     began = time.process_time()
-    traffic = requests(steady(rate), until=hours * 3600, mix=[TASK], seed=seed)
-    Fleet(stack, engine, tally).run(traffic)
+    Fleet(stack(seed), engine(hours, seed), tally).run(traffic(hours, rate, seed))
     seconds = time.process_time() - began
     return Result(tally.calls, tally.answered, tally.attempts, seconds)
 
@@ -87,7 +103,7 @@ class HandWritten:
         self.env = simpy.Environment()
         self.dice = random.Random(seed)
         self.hours, self.rate = hours, rate
-        self.outage = outage(hours)
+        self.trouble = trouble(hours)
         self.levels = [limit / 10 for limit in LIMITS.values()]
         self.refilled = 0.0
         self.ends: deque[tuple[float, bool]] = deque()
@@ -146,10 +162,11 @@ class HandWritten:
     def attempt(self, prompt: int, output: int) -> Generator[Any, Any, bool]:
         """Let the API answer, or not."""
         self.attempts += 1
-        start, end, share = self.outage
-        if start <= self.env.now < end and self.dice.random() < share:
-            yield self.env.timeout(0.05)
-            return False
+        now = self.env.now
+        for start, end, share in self.trouble:
+            if start <= now < end and self.dice.random() < share:
+                yield self.env.timeout(0.05)
+                return False
         speed = ASSUMED["haiku"]
         first = speed.first_token_s + prompt / 1000 * speed.per_1000_prompt_tokens_s
         first *= exp(self.dice.gauss(0, SPREAD))
@@ -193,14 +210,30 @@ def with_simpy(hours: float, rate: float, seed: int) -> Result:
     return Result(scene.calls, scene.answered, scene.attempts, seconds)
 
 
+def standard_errors(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
+    """Return how many standard errors the two mean shares of answered calls are apart.
+
+    The rounds are the sample: within one, calls share the fate of their circuit.
+    """
+    one, two = [result.share for result in ours], [result.share for result in theirs]
+    error = sqrt((variance(one) + variance(two)) / len(one))
+    return abs(mean(one) - mean(two)) / error
+
+
 def peak_memory(hours: float, rate: float) -> float:
-    """Return the most memory in MB that a run held which streams its rows to a file."""
-    with tempfile.TemporaryDirectory() as folder, ToFiles(Path(folder)) as sink:
-        tracemalloc.start()
-        with_labkit(hours, rate, seed=1, sink=sink)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return peak / 1e6
+    """Return the most memory in MB that a process held which streams its rows to files."""
+    code = f"import fleet; fleet.stream({hours}, {rate})"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=sys.path[0], check=True, capture_output=True, text=True)  # noqa: S603
+    return float(run.stdout)
+
+
+def stream(hours: float, rate: float) -> None:
+    """Run the scenario into files and print the most memory in MB that this process held."""
+    with tempfile.TemporaryDirectory() as folder:
+        calls = traffic(hours, rate, 1)
+        simulate(calls, stack=stack(1), api=engine(hours, 1), into=folder)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 
 
 def main() -> None:
@@ -208,25 +241,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=100.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    ratios = []
-    for number in range(options.rounds):
-        ours = with_labkit(options.hours, options.rate, seed=number)
-        theirs = with_simpy(options.hours, options.rate, seed=number)
-        pace, their_pace = ours.attempts / ours.seconds, theirs.attempts / theirs.seconds
-        ratios.append(pace / their_pace)
-        print(
-            f"round {number + 1}: labkit {pace:,.0f} attempts/s, {ours.share:.2%} of "
-            f"{ours.calls:,} answered; SimPy {their_pace:,.0f} attempts/s, "
-            f"{theirs.share:.2%} of {theirs.calls:,}"
-        )
+    hours, rate = options.hours, options.rate
+    ours, theirs = [], []
+    for seed in range(options.rounds):
+        ours.append(with_labkit(hours, rate, seed))
+        theirs.append(with_simpy(hours, rate, seed))
+        print(f"round {seed + 1}:", *map(described, ("labkit", "SimPy"), (ours[-1], theirs[-1])))
+    ratios = [one.pace / two.pace for one, two in zip(ours, theirs, strict=True)]
     print(f"labkit's attempts a second against SimPy's: {median(ratios):.2f} (median)")
-    short, long = (
-        peak_memory(options.hours / 10, options.rate),
-        peak_memory(options.hours, options.rate),
-    )
-    print(f"most memory held: {short:.1f} MB for a tenth of the time, {long:.1f} MB for all of it")
+    apart = standard_errors(ours, theirs)
+    print(f"shares of answered calls: {apart:.1f} standard errors apart")
+    assert apart <= MOST_ERRORS, "the two scenarios do not agree"
+    short, long = peak_memory(hours, rate), peak_memory(10 * hours, rate)
+    print(f"most memory held: {short:.1f} MB for the time given, {long:.1f} MB for ten times that")
+
+
+def described(name: str, result: Result) -> str:
+    """Say what came of a run."""
+    share = f"{result.share:.3%} of {result.calls:,} answered"
+    return f"{name} {result.pace:,.0f} attempts/s, {share}."
 
 
 if __name__ == "__main__":
