@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from labkit.sim.tokens import walk
 
 __all__ = ["Block", "Prefix", "read_prefix"]
+
+LEVELS = ("tools", "system", "messages", "end")
+Walked: TypeAlias = tuple[str, Mapping[str, Any], int]
+"""(level, block, its tokens), as `labkit.sim.tokens.walk` yields them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> 
     """Read a Messages body; an automatic breakpoint (top-level `cache_control`) is placed last."""
     digest = hashlib.blake2b(f"{workspace}/{model_id}".encode(), digest_size=16).digest()
     tokens, before, blocks = 0, "", []
-    for level, block, count in walk(body):
+    for level, block, count in sorted(map(_settled, walk(body)), key=_by_level):
         if level not in (before, "end"):
             digest = _mix(digest, level, _salt(level, body))
             before = level
@@ -71,6 +75,18 @@ def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> 
     return Prefix(tuple(blocks))
 
 
+def _settled(walked: Walked) -> Walked:
+    """Move a web search tool to the system prompt, which it changes instead of the tools."""
+    level, block, count = walked
+    if level == "tools" and str(block.get("type", "")).startswith("web_search"):
+        return "system", block, count
+    return walked
+
+
+def _by_level(walked: Walked) -> int:
+    return LEVELS.index(walked[0])
+
+
 def _mix(digest: bytes, level: str, value: object) -> bytes:
     spelled = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(digest + f"{level}{spelled}".encode(), digest_size=16).digest()
@@ -80,8 +96,19 @@ def _salt(level: str, body: Mapping[str, Any]) -> list[Any]:
     """Return the settings whose change makes this level, and what follows, a miss."""
     if level == "tools":
         return []
+    speed, blocks = body.get("speed", "standard"), list(_said(body))
     if level == "system":
-        return [body.get("speed", "standard")]
-    settings = body.get("output_config") or {}
+        return [speed, any(_cites(block) for block in blocks)]
+    settings = body.get("output_config")
     effort = settings.get("effort") if isinstance(settings, dict) else None
-    return [body.get("speed", "standard"), body.get("tool_choice"), body.get("thinking"), effort]
+    images = sum(block.get("type") == "image" for block in blocks)
+    return [body.get("tool_choice"), images, body.get("thinking"), effort]
+
+
+def _said(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (block for level, block, _ in walk(body) if level == "messages")
+
+
+def _cites(block: Mapping[str, Any]) -> bool:
+    citations = block.get("citations")
+    return isinstance(citations, dict) and citations.get("enabled") is True

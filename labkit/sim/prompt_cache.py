@@ -30,6 +30,8 @@ class Plan(NamedTuple):
     written_1h: int
     hit: bytes | None
     writes: tuple[tuple[bytes, str], ...]
+    used: tuple[bytes, ...] = ()
+    """The breakpoints within what is read, whose entries are used along with the hit."""
 
 
 def uncached(tokens: int) -> Plan:
@@ -67,6 +69,7 @@ class PromptCache:
             written_1h=end_1h - read,
             hit=prefix.blocks[found].digest if found is not None else None,
             writes=tuple((prefix.blocks[p].digest, prefix.blocks[p].ttl or "5m") for p in new),
+            used=tuple(prefix.blocks[p].digest for p in places if found is not None and p < found),
         )
 
     def _longest_hit(self, prefix: Prefix, places: list[int], now: float) -> int | None:
@@ -79,15 +82,16 @@ class PromptCache:
 
     def commit(self, plan: Plan, began: float, first_token: float) -> None:
         """Carry a plan out: refresh what was read, write what is new, readable at `first_token`."""
-        if plan.hit is not None and plan.hit in self._entries:
-            entry = self._entries[plan.hit]
-            entry.expires = max(entry.expires, began + entry.lifetime_s)
-            self._entries.move_to_end(plan.hit)
+        for digest in (plan.hit, *plan.used) if plan.hit is not None else ():
+            entry = self._entries.get(digest)
+            if entry is not None and began < entry.expires:
+                entry.expires = max(entry.expires, began + entry.lifetime_s)
+                self._entries.move_to_end(digest)
         for digest, ttl in plan.writes:
+            lifetime, readable = LIFETIME_S[ttl], first_token
             old = self._entries.get(digest)
-            alive = old is not None and began < old.expires
-            readable = min(first_token, old.readable) if old is not None and alive else first_token
-            lifetime = LIFETIME_S[ttl]
+            if old is not None and began < old.expires:  # two wrote it at once: the first counts
+                lifetime, readable = max(lifetime, old.lifetime_s), min(first_token, old.readable)
             self._entries[digest] = _Entry(lifetime, began + lifetime, readable)
             self._entries.move_to_end(digest)
         while len(self._entries) > MOST_ENTRIES:
