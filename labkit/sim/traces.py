@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from math import inf
 from pathlib import Path
 
 from labkit.errors import UserError
@@ -33,7 +34,7 @@ def read_trace(
     makes three of each (by seeded dice where the share is not whole).  Raises UserError, with
     the line, for a file that is missing or no trace, or times that run backwards.
     """
-    if time_scale <= 0 or volume <= 0:
+    if not (0 < time_scale < inf and 0 < volume < inf):
         raise UserError("A trace's time scale and volume must be above zero.")
     dice = random.Random(seed)
     first: float | None = None
@@ -54,17 +55,31 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     except OSError as error:
         raise UserError(f"The trace {path} cannot be read ({error.strerror}).") from None
     with file:
-        table = csv.DictReader(file)
+        table = csv.DictReader(_text(file, path))
         names = tuple(name.strip() for name in table.fieldnames or ())
         read = _reader(names, path)
         for row in table:
             try:
                 found = read(row)
             except (ValueError, KeyError, TypeError, AttributeError):
-                problem = f"{path.name}, line {table.line_num}: this is not a row of the trace."
-                raise UserError(problem) from None
-            if found is not None:
-                yield table.line_num, found
+                raise _no_row(path, table.line_num) from None
+            if found is None:
+                continue
+            if not (0 <= found[0] < inf and min(found[1:3]) >= 0):
+                raise _no_row(path, table.line_num)
+            yield table.line_num, found
+
+
+def _text(file: Iterable[str], path: Path) -> Iterator[str]:
+    try:
+        for line in file:
+            yield line.replace("\0", "")
+    except UnicodeDecodeError:
+        raise UserError(f"{path.name} is no trace: it is not text.") from None
+
+
+def _no_row(path: Path, line: int) -> UserError:
+    return UserError(f"{path.name}, line {line}: this is not a row of the trace.")
 
 
 def _reader(names: tuple[str, ...], path: Path) -> Callable[[Mapping[str, str]], Row | None]:
