@@ -143,10 +143,11 @@ class RateLimiter:
         left_in, left_out = _thousands(taken), _thousands(given)
         full_in = _stamp(at + taken.wait_for(taken.capacity))
         full_out = _stamp(at + given.wait_for(given.capacity))
+        full = _stamp(at + requests.wait_for(requests.capacity))
         return {
             "anthropic-ratelimit-requests-limit": str(requests.capacity),
             "anthropic-ratelimit-requests-remaining": str(int(max(0.0, requests.level))),
-            "anthropic-ratelimit-requests-reset": _stamp(at + requests.wait_for(requests.capacity)),
+            "anthropic-ratelimit-requests-reset": full,
             "anthropic-ratelimit-input-tokens-limit": str(taken.capacity),
             "anthropic-ratelimit-input-tokens-remaining": str(left_in),
             "anthropic-ratelimit-input-tokens-reset": full_in,

@@ -99,7 +99,12 @@ def snapshot(model: Model) -> str:
     >>> snapshot(model("claude-haiku-4-5")), snapshot(model("claude-haiku-5-5"))
     ('claude-haiku-4-5-20251001', 'claude-haiku-5-5')
     """
-    return next((name for name in model.names if DATED.search(name)), model.id)
+    return _dated(model.names)
+
+
+@cache
+def _dated(names: tuple[str, ...]) -> str:
+    return next((name for name in names if DATED.search(name)), names[0])
 
 
 @cache

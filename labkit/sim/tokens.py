@@ -87,7 +87,7 @@ def _text(content: Any) -> str:
             pieces.append(part)
         elif isinstance(part, list):
             left.extend(reversed(part))
-        elif isinstance(part, Mapping):
+        elif isinstance(part, (dict, Mapping)):
             left.append(_said(part))
     return "".join(pieces)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from labkit.catalog import model
@@ -67,10 +67,9 @@ def finished(
         cut = None if thinking is None else min(thinking, limit)
         return Composed(kept, reason, output_tokens=limit, thinking_tokens=cut)
     shown = tuple(each for each in content if each.get("type") != "text" or each["text"])
-    whole = replace(draft, content=shown, output_tokens=total)
     if sequence is None:
-        return whole
-    return replace(whole, stop_reason="stop_sequence", stop_sequence=sequence, stop_details=None)
+        return Composed(shown, draft.stop_reason, None, draft.stop_details, total, thinking)
+    return Composed(shown, "stop_sequence", sequence, None, total, thinking)
 
 
 def first_blocks(

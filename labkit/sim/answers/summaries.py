@@ -39,7 +39,8 @@ MOST_LENGTH = 0.25
 
 def wants_summary(body: Mapping[str, Any]) -> bool:
     """Say whether a request asks for a summary."""
-    return bool(ASKED.search(last_user_turn(body)) or VERBS.search(system_text(body)))
+    system = system_text(body)
+    return bool(ASKED.search(last_user_turn(body)) or (system and VERBS.search(system)))
 
 
 def summary(body: Mapping[str, Any], skill: Skill, *, seed: int) -> str:
