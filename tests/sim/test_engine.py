@@ -82,7 +82,7 @@ def test_a_request_that_no_model_sees_costs_no_limits() -> None:
 def drawn(count: int = 4_000, **sizes: int | None) -> list[Decision]:
     """Return many decisions about the same request."""
     engine = Engine(seed=3, tier=None)
-    return [ask(engine, **sizes) for _ in range(count)]
+    return [ask(engine, 0.0, **sizes) for _ in range(count)]
 
 
 def test_the_first_token_comes_after_the_time_the_parameters_say() -> None:
