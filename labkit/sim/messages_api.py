@@ -12,6 +12,7 @@ from labkit.catalog import model
 from labkit.errors import UnknownModel
 from labkit.sim.answers import Script, compose, spoiled
 from labkit.sim.dates import EPOCH
+from labkit.sim.diagnostics import Diagnostics
 from labkit.sim.engine import Ask, Decision, Engine
 from labkit.sim.fault_kinds import ANSWERS, CODES
 from labkit.sim.faults import Fault
@@ -35,6 +36,8 @@ ACCOUNT = {
 SORTED = json.JSONEncoder(sort_keys=True).encode
 """An encoder that is made once: `json.dumps` would make one for each request."""
 RATE_LIMIT = "rate_limit_error"
+ASIDE = ("stream", "diagnostics")
+"""What a request may say besides its question: neither changes the answer's words."""
 
 
 class MessagesApi:
@@ -44,6 +47,7 @@ class MessagesApi:
         self.engine = engine
         self.seed = seed
         self.script = script
+        self.diagnostics = Diagnostics()
 
     def answer(
         self, body: Mapping[str, Any], tokens: int, now: float, fault: Fault | None
@@ -73,6 +77,8 @@ class MessagesApi:
         if decision.refusal is not None:
             return _refused(decision.refusal, body)
         message = build_message(body, said, decision.plan, f"msg_sim{_identifier(dice)}")
+        if isinstance(body.get("diagnostics"), dict):
+            message["diagnostics"] = self.diagnostics.diagnose(body, asked.id, message["id"], now)
         return _reply(body, message, decision, dice, self.limit_headers(asked.id, now))
 
     def limit_headers(self, model_name: str, now: float) -> Mapping[str, str]:
@@ -127,8 +133,8 @@ def _reply(
 
 
 def _question(body: Mapping[str, Any]) -> str:
-    """Spell what is asked: the same whether or not it is to be streamed, in any order of keys."""
-    asked = {name: value for name, value in body.items() if name != "stream"}
+    """Spell what is asked: the same in any order of keys, streamed or not, diagnosed or not."""
+    asked = {name: value for name, value in body.items() if name not in ASIDE}
     return SORTED(asked)
 
 
