@@ -10,6 +10,7 @@
     └── BenchError                the bench is wrong, not the service
         ├── CassetteMiss          replay was asked for something never recorded
         ├── CassetteBroken        the cassette file cannot be read
+        ├── ArchiveBroken         the archive of conversations cannot be read or written
         ├── SocketRefused         replay or a virtual loop was about to open a socket
         ├── Deadlock              everything on a virtual loop waits for something that cannot come
         ├── TimeUp                a virtual loop reached the end of its allotted time
@@ -25,6 +26,7 @@ come back.  A bench error is never transient and never degraded away.
 from __future__ import annotations
 
 __all__ = [
+    "ArchiveBroken",
     "BenchError",
     "BudgetSpent",
     "CassetteBroken",
@@ -91,6 +93,10 @@ class CassetteMiss(BenchError):
 
 class CassetteBroken(BenchError):
     """A cassette file is missing, truncated or edited into something unreadable."""
+
+
+class ArchiveBroken(BenchError):
+    """The archive's file is damaged, full, locked or forbidden; what it held is left as it is."""
 
 
 class SocketRefused(BenchError):

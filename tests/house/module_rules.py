@@ -16,10 +16,15 @@ PURE = ("labkit.flow", "labkit.outcome", "labkit.layers", "labkit.context", "lab
 OUTSIDE = (
     *("time", "sched", "asyncio", "selectors", "select", "socket", "ssl", "signal"),
     *("threading", "multiprocessing", "concurrent", "subprocess", "secrets", "importlib"),
+    "sqlite3",
     *("http.client", "http.server", "urllib.request", "httpx", "httpx2", "requests", "anyio"),
 )
 
 DOORS = {
+    "labkit.context.archive": ("sqlite3", "time"),  # stamps turns with the time of day
+    "labkit.context.archive_file": ("sqlite3", "threading"),  # a file shared by threads
+    "labkit.context.archive_rows": ("sqlite3",),
+    "labkit.context.archive_schema": ("sqlite3",),
     "labkit.sim.core": ("threading",),  # a lock: clients in several threads share one API
     "labkit.sim.transport": ("httpx2",),  # the SDK's side of the wire
     "labkit.sim.serve": ("socket",),  # the server, down to its port
@@ -35,8 +40,9 @@ WALL_CLOCK = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 MAY_KNOW = {
     "labkit.errors": (),
     "labkit.catalog": ("labkit.errors", "labkit.catalog"),
-    "labkit.outcome": ("labkit.errors",),
-    "labkit.flow": ("labkit.errors", "labkit.outcome"),
+    "labkit.records": (),
+    "labkit.outcome": ("labkit.errors", "labkit.records"),
+    "labkit.flow": ("labkit.errors", "labkit.outcome", "labkit.records"),
     "labkit.layers": (
         *("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.layers"),
         "labkit.drivers.Layer",

@@ -1,0 +1,1 @@
+"""What a conversation becomes: windows, summaries, sessions and the archive of what is over."""
