@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import anthropic
@@ -31,6 +30,7 @@ from labkit.sdk_outcome import (
     outcome_of_async,
     replaced,
 )
+from labkit.timeouts import limit_of
 
 __all__ = ["Layer"]
 
@@ -142,17 +142,15 @@ class Layer(anthropic.Middleware):
             flow.close()
 
     def _hop_to(self, request: Request, asked: Request, original: APIRequest) -> Hop:
-        outgoing = request_for(original, asked, request, self.clock)
-        return Hop(outgoing, request, self.clock.now())
+        now = self.clock.now()
+        return Hop(request_for(original, asked, request, limit_of(request, now)), request, now)
 
     def _send(self, hop: Hop, call_next: anthropic.CallNext) -> Outcome:
         token = _hop.set(hop)
         try:
             check_time(hop.request, self.clock)
             end = call_next(hop.api_request)
-            return hop.brings(end) or outcome_of(
-                end, hop.api_request, partial(check_time, hop.request, self.clock)
-            )
+            return hop.brings(end) or outcome_of(end, hop, self.clock)
         except CAUGHT as error:
             return hop.brings(error) or failure(error)
         finally:
@@ -164,12 +162,12 @@ class Layer(anthropic.Middleware):
         token = _hop.set(hop)
         try:
             check_time(hop.request, self.clock)
-            answer = self._answer(hop, call_next)
-            # Only the layer that sets an earlier deadline enforces it; the others inherit it.
             deadline = hop.request.deadline
-            if deadline is not None and deadline != asked.deadline:
-                answer = in_time(deadline - self.clock.now(), answer)
-            return await answer
+            if deadline is None or deadline == asked.deadline:
+                end = await call_next(hop.api_request)
+                return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
+            # Only the layer that sets an earlier deadline enforces it; the others inherit it.
+            return await in_time(deadline - self.clock.now(), self._answer(hop, call_next))
         except CAUGHT as error:
             return hop.brings(error) or failure(error)
         finally:
@@ -177,8 +175,7 @@ class Layer(anthropic.Middleware):
 
     async def _answer(self, hop: Hop, call_next: anthropic.AsyncCallNext) -> Outcome:
         end = await call_next(hop.api_request)
-        still_time = partial(check_time, hop.request, self.clock)
-        return hop.brings(end) or await outcome_of_async(end, hop.api_request, still_time)
+        return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
 
 
 def _annotate(note: Note) -> None:

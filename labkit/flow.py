@@ -6,6 +6,8 @@ A flow imports no clock, no socket and no event loop.  It yields effects:
     yield Sleep(seconds)              wait
     now = yield Now()                 be sent the time, in seconds
     yield Note("retry", attempt=2)    leave a trace: a span event, or a row in a simulation
+    opened = yield Wait(gate, until)  wait for somebody else, be sent whether the gate opened
+    ticket = yield Start(request)     pass the request on and go on at once: see `first`
 
 and it returns the outcome that its caller shall see.  Because it only asks, the same flow
 runs under the sync SDK, under the async SDK and in a simulation: see `labkit.drivers`.
@@ -13,28 +15,32 @@ runs under the sync SDK, under the async SDK and in a simulation: see `labkit.dr
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, dataclass_transform, final
+from typing import Any, TypeAlias, final
 
+from labkit.gate import Gate
 from labkit.outcome import Outcome
+from labkit.records import record
 
-__all__ = ["Effect", "Flow", "Note", "Now", "Outcome", "Request", "Send", "Sleep"]
+__all__ = [
+    "Effect",
+    "Flow",
+    "Gate",
+    "Note",
+    "Now",
+    "Outcome",
+    "Request",
+    "Send",
+    "Sleep",
+    "Start",
+    "Ticket",
+    "Wait",
+    "first",
+]
 
-T = TypeVar("T")
 
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _record(kind: type[T]) -> type[T]:
-    """Make a dataclass that the type checker keeps anybody from changing.
-
-    There are several of them in every attempt, and `frozen=True` would make each cost four times
-    as much.
-    """
-    return dataclass(slots=True)(kind)
-
-
-@_record
+@record
 class Request:
     """One request as a layer sees it.
 
@@ -75,7 +81,7 @@ class Request:
 
 
 @final
-@_record
+@record
 class Send:
     """Pass the request on to the next layer; the flow is sent its `Outcome`."""
 
@@ -83,7 +89,7 @@ class Send:
 
 
 @final
-@_record
+@record
 class Sleep:
     """Wait for `seconds`."""
 
@@ -106,5 +112,59 @@ class Note:
         self.attributes = attributes
 
 
-Effect: TypeAlias = Send | Sleep | Now | Note
+@final
+@record
+class Wait:
+    """Wait for a gate, at most until a point in time on the driver's clock (None: for ever).
+
+    The flow is sent True if the gate is open, False if `until` came first.  Whoever opens the
+    gate is another call: under the sync SDK that takes another thread and a real clock.
+    """
+
+    gate: Gate
+    until: float | None = None
+
+
+@final
+@record
+class Start:
+    """Pass the request on without waiting for what comes of it; the flow is sent a `Ticket`.
+
+    What is still under way when the flow ends, however it ends, is cancelled.  Under the sync
+    SDK it takes a thread, so on a virtual clock the call ends with `labkit.errors.UserError`.
+    """
+
+    request: Request
+
+
+class Ticket:
+    """A request that a flow has started: `ended` opens when `outcome` is there."""
+
+    __slots__ = ("ended", "outcome")
+
+    def __init__(self) -> None:
+        self.ended = Gate()
+        self.outcome: Outcome | None = None
+
+
+Effect: TypeAlias = Send | Sleep | Now | Note | Wait | Start
 Flow: TypeAlias = Generator[Effect, Any, Outcome]
+
+
+def first(
+    tickets: Sequence[Ticket], until: float | None = None
+) -> Generator[Effect, Any, Ticket | None]:
+    """Wait for the first of some tickets to end and return it, None if `until` comes first.
+
+    Use it as `done = yield from first(tickets)`.  If several have ended already, the one named
+    first counts.
+    """
+    any_ended = Gate()
+    for ticket in tickets:
+        ticket.ended.subscribe(any_ended.open)
+    try:
+        yield Wait(any_ended, until)
+    finally:
+        for ticket in tickets:
+            ticket.ended.unsubscribe(any_ended.open)
+    return next((ticket for ticket in tickets if ticket.outcome is not None), None)

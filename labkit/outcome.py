@@ -8,10 +8,12 @@ becomes an `Outcome`, and one place decides what is transient.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+from labkit.records import record
 
 __all__ = ["Outcome", "retry_after_seconds"]
 
@@ -20,7 +22,7 @@ TRANSIENT_TYPES = frozenset({"overloaded_error", "api_error", "timeout_error"})
 SPEND_LIMITS = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """One attempt's end.
 
@@ -42,8 +44,9 @@ class Outcome:
 
     def __post_init__(self) -> None:
         # Every layer asks, so it is worked out once.
-        unharmed = self.error is None and self.error_type is None
-        ok = unharmed and self.status is not None and 200 <= self.status < 300
+        status = self.status
+        fine = status is not None and 200 <= status < 300
+        ok = fine and self.error is None and self.error_type is None
         object.__setattr__(self, "ok", ok)
 
     @property

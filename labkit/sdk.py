@@ -13,7 +13,7 @@ from anthropic import APIRequest
 
 from labkit.clock import Clock
 from labkit.flow import Outcome, Request
-from labkit.timeouts import MOMENT, limit_of, shortened, within
+from labkit.timeouts import MOMENT, shortened, within
 
 __all__ = ["Hop", "request_for", "request_of"]
 
@@ -54,11 +54,12 @@ def request_of(api_request: APIRequest, hop: Hop | None) -> Request:
     """
     if hop is not None and hop.api_request is api_request:
         return hop.request
-    body = api_request.json
+    options = api_request.options
+    body = options.json_data
     return Request(
         body=body if isinstance(body, Mapping) else {},
-        path=api_request.url,
-        method=api_request.method.upper(),
+        path=options.url,
+        method=options.method.upper(),
         stream=api_request.stream,
         deadline=None if hop is None else hop.request.deadline,
         sdk_retries=api_request.retries_taken,
@@ -66,14 +67,13 @@ def request_of(api_request: APIRequest, hop: Hop | None) -> Request:
 
 
 def request_for(
-    api_request: APIRequest, asked: Request, request: Request, clock: Clock
+    api_request: APIRequest, asked: Request, request: Request, limit: float | None
 ) -> APIRequest:
     """Return the SDK request that carries what the flow changed in `request`.
 
-    The SDK's own timeout is shortened to what is left of the deadline.  A request that needs
-    no change is passed on as it is; the SDK's `copy` would copy the whole conversation.
+    The SDK's own timeouts are shortened to `limit` seconds.  A request that needs no change is
+    passed on as it is; the SDK's `copy` would copy the whole conversation.
     """
-    limit = limit_of(request, clock)
     in_time = limit is None or within(api_request.timeout, limit)
     if in_time and request.body is asked.body:
         return api_request

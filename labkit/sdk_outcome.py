@@ -7,15 +7,18 @@ as an event inside a 200, and a mistake of the bench wrapped up as a lost connec
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import anthropic
 import httpx2
 from anthropic import APIRequest
 
+from labkit.clock import Clock
 from labkit.errors import BenchError, DeadlineExceeded, LabkitError, Refused
 from labkit.flow import Outcome
+from labkit.patience import check_time
 from labkit.sdk import Hop
 from labkit.streams import peek, peek_async, verdict_of
 from labkit.verdict import Verdict, error_in
@@ -40,39 +43,39 @@ def _http(response: object) -> httpx2.Response | None:
     return http_response if isinstance(http_response, httpx2.Response) else None
 
 
-def outcome_of(
-    response: object, api_request: APIRequest, check_time: Callable[[], object]
-) -> Outcome:
+def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
     """Return what `call_next` gave back as an outcome; a stream is judged by its start.
 
-    `check_time` raises when there is no time left to wait for that start.
+    Raises `DeadlineExceeded` when there is no time left to wait for that start.
     """
     http_response = _http(response)
     if http_response is None:  # a layer further in answered with a ready value
         return Outcome(status=200, value=response)
-    if not 200 <= http_response.status_code < 300:
+    status = http_response.status_code
+    if not 200 <= status < 300:
         http_response.read()
         return _refusal(http_response, response)
-    if _is_answer_stream(api_request):
-        verdict = verdict_of(http_response) or peek(http_response, check_time)
+    if _is_answer_stream(hop.api_request):
+        still_time = partial(check_time, hop.request, clock)
+        verdict = verdict_of(http_response) or peek(http_response, still_time)
         return _judged(http_response, response, verdict)
-    return Outcome(status=http_response.status_code, headers=http_response.headers, value=response)
+    return Outcome(status=status, headers=http_response.headers, value=response)
 
 
-async def outcome_of_async(
-    response: object, api_request: APIRequest, check_time: Callable[[], object]
-) -> Outcome:
+async def outcome_of_async(response: object, hop: Hop, clock: Clock) -> Outcome:
     """Do what `outcome_of` does for the async client."""
     http_response = _http(response)
     if http_response is None:
         return Outcome(status=200, value=response)
-    if not 200 <= http_response.status_code < 300:
+    status = http_response.status_code
+    if not 200 <= status < 300:
         await http_response.aread()
         return _refusal(http_response, response)
-    if _is_answer_stream(api_request):
-        verdict = verdict_of(http_response) or await peek_async(http_response, check_time)
+    if _is_answer_stream(hop.api_request):
+        still_time = partial(check_time, hop.request, clock)
+        verdict = verdict_of(http_response) or await peek_async(http_response, still_time)
         return _judged(http_response, response, verdict)
-    return Outcome(status=http_response.status_code, headers=http_response.headers, value=response)
+    return Outcome(status=status, headers=http_response.headers, value=response)
 
 
 def _is_answer_stream(api_request: APIRequest) -> bool:

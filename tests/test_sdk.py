@@ -70,20 +70,20 @@ def test_nothing_is_copied_where_nothing_changed(api_request: APIRequest) -> Non
     """The same object goes on, with the same body in it."""
     asked = request_of(api_request, None)
     assert asked.body is api_request.json
-    assert request_for(api_request, asked, asked, VirtualClock()) is api_request
+    assert request_for(api_request, asked, asked, None) is api_request
 
 
 def test_a_new_deadline_far_away_changes_nothing(api_request: APIRequest) -> None:
     """The timeout the SDK worked out is shorter anyway."""
     asked = request_of(api_request, None)
-    assert request_for(api_request, asked, asked.within(1e9), VirtualClock()) is api_request
+    assert request_for(api_request, asked, asked.within(1e9), 1e9) is api_request
 
 
 def test_a_change_leaves_the_sdks_own_request_alone(api_request: APIRequest) -> None:
     """It may be sent again, as it was."""
     asked = request_of(api_request, None)
     changed = replace(asked, body={"a": 1}, timeout=3)
-    outgoing = request_for(api_request, asked, changed, VirtualClock())
+    outgoing = request_for(api_request, asked, changed, 3)
     assert outgoing is not api_request
     assert outgoing.json == {"a": 1}
     assert api_request.json is asked.body

@@ -11,7 +11,6 @@ from anthropic import NotGiven
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.clock import VirtualClock
 from labkit.flow import Request
 from labkit.timeouts import limit_of, shortened, within
 
@@ -86,4 +85,4 @@ def test_the_limit_is_what_the_timeout_and_the_deadline_leave(
     request_: Request, limit: float | None
 ) -> None:
     """It is never zero: httpx2 would take that for a poll."""
-    assert limit_of(request_, VirtualClock(100)) == limit
+    assert limit_of(request_, 100) == limit

@@ -10,7 +10,7 @@ from tests.house.project import Module
 LONGEST_MODULE = 200
 LONGEST_FLOW = 30
 
-PURE = ("labkit.flow", "labkit.outcome", "labkit.layers", "labkit.context", "labkit.sim")
+PURE = ("labkit.flow", "labkit.gate", "labkit.outcome", "labkit.layers", "labkit.context", "labkit.sim")
 """Rooms whose code is told the time and the dice, and touches nothing outside itself."""
 
 OUTSIDE = (
@@ -42,7 +42,8 @@ MAY_KNOW = {
     "labkit.catalog": ("labkit.errors", "labkit.catalog"),
     "labkit.records": (),
     "labkit.outcome": ("labkit.errors", "labkit.records"),
-    "labkit.flow": ("labkit.errors", "labkit.outcome", "labkit.records"),
+    "labkit.gate": (),
+    "labkit.flow": ("labkit.errors", "labkit.gate", "labkit.outcome", "labkit.records"),
     "labkit.layers": (
         *("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.layers"),
         "labkit.drivers.Layer",
