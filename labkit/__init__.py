@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from labkit.lab.widgets import Slider, playground, predict
     from labkit.layers.breaker import Breaker
     from labkit.layers.deadline import Deadline
+    from labkit.layers.fallback import Fallback, rung_of
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
+    from labkit.layers.rungs import Rung, canned, honest_refusal, other_model, shorter_answer, stale
     from labkit.layers.throttle import Throttle
     from labkit.ledger import Ledger
     from labkit.sim.faults import Fault
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 HOMES = {
     "Breaker": "labkit.layers.breaker",
     "Deadline": "labkit.layers.deadline",
+    "Fallback": "labkit.layers.fallback",
     "Fault": "labkit.sim.faults",
     "Lab": "labkit.lab.session",
     "Layer": "labkit.drivers",
@@ -35,18 +38,26 @@ HOMES = {
     "Request": "labkit.flow",
     "Retry": "labkit.layers.retry",
     "RetryBudget": "labkit.layers.retry_budget",
+    "Rung": "labkit.layers.rungs",
     "Send": "labkit.flow",
     "Sleep": "labkit.flow",
     "Slider": "labkit.lab.widgets",
     "Throttle": "labkit.layers.throttle",
+    "canned": "labkit.layers.rungs",
+    "honest_refusal": "labkit.layers.rungs",
+    "other_model": "labkit.layers.rungs",
     "playground": "labkit.lab.widgets",
     "predict": "labkit.lab.widgets",
+    "rung_of": "labkit.layers.fallback",
+    "shorter_answer": "labkit.layers.rungs",
     "simulate": "labkit.sim.simulate",
+    "stale": "labkit.layers.rungs",
 }
 
 __all__ = [
     "Breaker",
     "Deadline",
+    "Fallback",
     "Fault",
     "Lab",
     "Layer",
@@ -57,13 +68,20 @@ __all__ = [
     "Request",
     "Retry",
     "RetryBudget",
+    "Rung",
     "Send",
     "Sleep",
     "Slider",
     "Throttle",
+    "canned",
+    "honest_refusal",
+    "other_model",
     "playground",
     "predict",
+    "rung_of",
+    "shorter_answer",
     "simulate",
+    "stale",
 ]
 
 

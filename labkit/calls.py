@@ -25,6 +25,8 @@ FREE = (
 """Calls that cost nothing (claude-api.md 7)."""
 SENT = "url.path"
 """The SDK sets this when it sends the first request of a call."""
+MADE_HERE = "labkit/"
+"""How the model of an answer begins that a layer had ready (`labkit.layers.ready`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ def _price(
         return None, "the call reported no usage, or not all of it"
     if any(count is not None and count < 0 for count in tokens.values()):
         return None, "the counts of tokens contradict each other"
+    answered_by = str(found.get("gen_ai.response.model") or found.get("gen_ai.request.model"))
+    if answered_by.startswith(MADE_HERE):
+        return None, "a layer answered; what its failed attempts cost is not known"
     if "anthropic.usage.compaction.input_tokens" in found:
         return None, "the span does not say how compaction's tokens divide"
     if "billed_apart" in request:
@@ -131,8 +136,7 @@ def _price(
         inference_geo=request.get("inference_geo"),
     )
     try:
-        model = found.get("gen_ai.response.model") or found.get("gen_ai.request.model")
-        return cost(str(model), usage), ""
+        return cost(answered_by, usage), ""
     except BenchError as error:
         return None, str(error)
 

@@ -21,6 +21,7 @@ OUTSIDE = (
 )
 
 DOORS = {
+    "labkit.layers.ready": ("httpx2",),  # a stream of the SDK has a response
     "labkit.context.archive": ("sqlite3", "time"),  # stamps turns with the time of day
     "labkit.context.archive_file": ("sqlite3", "threading"),  # a file shared by threads
     "labkit.context.archive_rows": ("sqlite3",),
