@@ -13,11 +13,13 @@ from math import inf
 from typing import Any, Protocol
 
 from labkit.catalog import Model, model
-from labkit.errors import DeadlineExceeded, UserError
-from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.errors import DeadlineExceeded, Deadlock, UserError
+from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
+from labkit.sim.branches import LATER, Event, Grove
 from labkit.sim.engine import Ask, Engine
 from labkit.sim.fates import Fate, fate
 from labkit.sim.traffic import Arrival
+from labkit.sim.under_way import Call, Sink
 
 __all__ = ["Call", "Fleet", "Layered", "Sink"]
 
@@ -35,39 +37,6 @@ class Layered(Protocol):
         ...
 
 
-class Call:
-    """A call under way: its flows, outermost first, and how many attempts it has made.
-
-    `model` and `sent_at` are those of the latest attempt.
-    """
-
-    __slots__ = ("arrival", "attempts", "flows", "model", "number", "sent_at")
-    model: str
-    sent_at: float
-
-    def __init__(self, number: int, arrival: Arrival, outermost: Flow) -> None:
-        self.number = number
-        self.arrival = arrival
-        self.flows = [outermost]
-        self.attempts = 0
-
-
-class Sink(Protocol):
-    """Where it goes what comes of calls: see `labkit.sim.rows`."""
-
-    def call(self, call: Call, now: float, outcome: Outcome) -> None:
-        """Take a call that ends now."""
-        ...
-
-    def attempt(self, call: Call, now: float, answer: Fate) -> None:
-        """Take an attempt of a call that ends now."""
-        ...
-
-    def note(self, call: Call, now: float, note: Note) -> None:
-        """Take what a layer notes now."""
-        ...
-
-
 class Fleet:
     """Runs traffic through a stack of layers against an engine, row by row into a sink."""
 
@@ -76,7 +45,8 @@ class Fleet:
         self.sink = sink
         self.now = 0.0
         self._layers: list[Callable[[Request], Flow]] = [layer.flow for layer in stack] or [_plain]
-        self._events: list[tuple[float, int, Call, Fate | None]] = []
+        self.events: list[Event] = []
+        self._grove = Grove(self)
         self._calls = 0
         self._models: dict[str, Model] = {}
 
@@ -84,7 +54,8 @@ class Fleet:
         """Play the traffic, which must come in order of time, to its end or until `until`.
 
         What is under way at `until` is given up: it leaves no row, and its flows are closed.
-        Raises UserError for traffic whose times run backwards.
+        Raises UserError for traffic whose times run backwards, and Deadlock if calls wait in the
+        end for what nobody will do.
         """
         try:
             for arrival in traffic:
@@ -94,30 +65,37 @@ class Fleet:
                     return
                 self._begin(arrival, at)
             self._play(until)
+            if until == inf and self._grove.waiting:
+                waiting = len(self._grove.waiting)
+                raise Deadlock(f"All is over, and {waiting} calls still wait for a gate to open.")
         finally:
             self._give_up()
 
     def _play(self, until: float) -> None:
         """Let happen what is due until then."""
-        events = self._events
+        events = self.events
         while events and events[0][0] <= until:
             self.now, _, call, answer = heappop(events)
             if answer is None:
-                self._advance(call, None)
-            else:
+                self.advance(call, None)
+            elif isinstance(answer, Fate):
                 self.sink.attempt(call, self.now, answer)
-                self._advance(call, answer.outcome)
+                self.advance(call, answer.outcome)
+            elif answer.end():
+                self.advance(call, answer.gate.is_open)
 
     def _begin(self, arrival: Arrival, at: float) -> None:
-        if at < self.now:
+        if not self.now <= at < inf:
             raise UserError(f"Traffic runs backwards: {at:g} s comes after {self.now:g} s.")
         self.now = at
         self._calls += 1
         _, name, prompt, output, most, _, _ = arrival
+        if prompt < 0 or most < 0 or (output is not None and output < 0):
+            raise UserError(f"No call has less than 0 tokens, but there is {arrival!r}.")
         body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
-        self._advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
+        self.advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
 
-    def _advance(self, call: Call, value: Any) -> None:
+    def advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
         flows, layers, now = call.flows, self._layers, self.now
         flow = flows[-1]
@@ -137,9 +115,10 @@ class Fleet:
             if type(effect) is Now:
                 value = now
             elif type(effect) is not Send:
-                if self._waits(call, now, effect):
+                value = self._carry_out(call, now, effect)
+                if value is LATER:
                     return
-                value = None
+                flow = flows[-1]
             elif effect.request.deadline is not None and now >= effect.request.deadline:
                 value = _too_late()
             elif len(flows) == len(layers):
@@ -150,14 +129,20 @@ class Fleet:
                 flows.append(flow)
                 value = None
 
-    def _waits(self, call: Call, now: float, effect: Effect) -> bool:
-        """Carry out what is neither `Send` nor `Now`, and say whether the call has to wait."""
+    def _carry_out(self, call: Call, now: float, effect: Effect | object) -> Any:
+        """Carry out what is neither `Send` nor `Now`, and return what the flow is sent for it."""
         if type(effect) is Sleep:
-            heappush(self._events, (now + max(0.0, effect.seconds), call.number, call, None))
-            return True
+            heappush(self.events, (now + max(0.0, effect.seconds), call.number, call, None))
+            return LATER
         if type(effect) is Note:
             self.sink.note(call, now, effect)
-            return False
+            return None
+        if type(effect) is Wait:
+            return self._grove.wait(call, effect)
+        if type(effect) is Start:
+            return self._grove.start(call, effect)
+        if effect is LATER:
+            return LATER
         raise TypeError(f"A flow yielded {effect!r}, not an effect.")
 
     def _attempt(self, call: Call, now: float, request: Request) -> None:
@@ -176,15 +161,24 @@ class Fleet:
         ends = now + answer.seconds
         if deadline is not None and ends > deadline - ROUNDING:
             ends = deadline
-        # A call waits for one thing at a time, so its number tells simultaneous events apart.
-        heappush(self._events, (ends, call.number, call, answer))
+        # A call waits for one thing at a time, so its number tells simultaneous events apart;
+        # its branches have turns.
+        heappush(self.events, (ends, call.number, call, answer))
+
+    def attempted(self, call: Call, answer: Fate) -> None:
+        """Take an attempt that was cancelled now."""
+        self.sink.attempt(call, self.now, answer)
 
     def _give_up(self) -> None:
         """Close what is still under way, innermost first, so that it gives back what it took."""
-        for _, _, call, _ in sorted(self._events, key=lambda event: event[:2]):
+        in_turn = sorted(self.events, key=lambda event: event[:2])
+        under_way = dict.fromkeys([event[2] for event in in_turn] + list(self._grove.waiting))
+        self.events.clear()
+        for call in under_way:
             for flow in reversed(call.flows):
                 flow.close()
-        self._events.clear()
+        self.events.clear()  # what was given back may have woken somebody
+        self._grove.waiting.clear()
 
 
 def _plain(request: Request) -> Flow:

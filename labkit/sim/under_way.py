@@ -1,0 +1,61 @@
+"""A call of a fleet under way, a stack of flows, and the sink that is told what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from labkit.flow import Note, Outcome
+from labkit.sim.fates import Fate
+from labkit.sim.traffic import Arrival
+
+__all__ = ["Call", "Sink", "Steps"]
+
+
+class Steps(Protocol):
+    """What a stack consists of: flows, and what behaves like one."""
+
+    def send(self, value: Any, /) -> Any:
+        """Go on, and return what is asked for next."""
+        ...
+
+    def close(self) -> None:
+        """Give up."""
+        ...
+
+
+class Call:
+    """A call under way: its flows, outermost first, and how many attempts it has made.
+
+    `model` and `sent_at` are those of the latest attempt.
+    """
+
+    __slots__ = ("arrival", "attempts", "flows", "model", "number", "sent_at")
+    model: str
+    sent_at: float
+    turn: ClassVar[int] = 0
+
+    def __init__(self, number: int, arrival: Arrival, outermost: Steps) -> None:
+        self.number = number
+        self.arrival = arrival
+        self.flows = [outermost]
+        self.attempts = 0
+
+    def __lt__(self, other: Call) -> bool:
+        """Tell simultaneous events of one call apart, by the turns of its branches."""
+        return self.turn < other.turn
+
+
+class Sink(Protocol):
+    """Where it goes what comes of calls: see `labkit.sim.rows`."""
+
+    def call(self, call: Call, now: float, outcome: Outcome) -> None:
+        """Take a call that ends now."""
+        ...
+
+    def attempt(self, call: Call, now: float, answer: Fate) -> None:
+        """Take an attempt of a call that ends now."""
+        ...
+
+    def note(self, call: Call, now: float, note: Note) -> None:
+        """Take what a layer notes now."""
+        ...
