@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from math import exp
 
 from labkit.catalog import Model
+from labkit.errors import UserError
 from labkit.sim.dice import bell_pair
+from labkit.sim.fault_problems import check_faults
 from labkit.sim.faults import Fault
+from labkit.sim.figures import need_numbers
 from labkit.sim.gate import Gate
 from labkit.sim.latency import ASSUMED, SPREAD, USUAL
 from labkit.sim.limits import RateLimiter, Refusal
@@ -84,6 +87,7 @@ class Engine:
     at once up to which nothing slows down: beyond it each further share of that number adds the
     same share to every time, an assumption.  `log` is told one line a request.  `asked` is the
     model's name in the latest request as it was sent, `struck` and `decided` what it came to.
+    Raises UserError for what cannot be.
     """
 
     def __init__(
@@ -97,6 +101,10 @@ class Engine:
         spend_cap: float | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
+        check_faults(faults)
+        need_numbers("An API", seed=seed, comfortable=comfortable)
+        if comfortable is not None and not comfortable >= 1:
+            raise UserError(f"At least one answer is comfortable, so not {comfortable}.")
         self.faults = tuple(faults)
         self.comfortable = comfortable
         self.gate = Gate(tier=tier, ramp=ramp, spend_cap=spend_cap)

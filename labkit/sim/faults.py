@@ -12,12 +12,10 @@ request decides.  A timeline may also be read from a file: `labkit.sim.scenario`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
 
 from labkit.catalog import model
-from labkit.errors import UnknownModel, UserError
 from labkit.sim import breakage
 from labkit.sim.error_answers import ERROR_LATENCY_S, error_reply
 from labkit.sim.fault_kinds import (
@@ -29,6 +27,7 @@ from labkit.sim.fault_kinds import (
     STOPS,
     UNSERVED,
 )
+from labkit.sim.fault_problems import check_fault
 from labkit.sim.reply import Reply
 
 __all__ = [
@@ -77,9 +76,7 @@ class Fault:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        problem = next(_problems(self), None)
-        if problem is not None:
-            raise UserError(problem)
+        check_fault(self)
         if self.kind == "ramp_limited" and self.retry_after is None:
             object.__setattr__(self, "retry_after", RAMP_WAIT_S)
         if self.kind == "batch_not_found_yet" and self.lasts == inf:
@@ -121,24 +118,6 @@ class Fault:
         if self.kind == "out_of_tokens":
             return min(self.after or (usual + 1) // 2, usual)
         return usual
-
-
-def _problems(fault: Fault) -> Iterator[str]:
-    if fault.kind not in FAULTS:
-        yield f"There is no fault called {fault.kind!r}; use one of {', '.join(FAULTS)}."
-    if not 0 <= fault.share <= 1:
-        yield f"A fault's share lies between 0 and 1, so it cannot be {fault.share}."
-    if not fault.start <= fault.end:
-        yield f"A fault cannot start at {fault.start} and end at {fault.end}."
-    if fault.after < 0 or not 0 < fault.factor < inf or not 0 <= (fault.retry_after or 0) < inf:
-        yield "A fault's after and retry_after cannot be negative, and its factor is above 0."
-    if not 0 < fault.every < inf or not fault.lasts >= 0:
-        yield "A fault's every is above 0 seconds, and its lasts cannot be negative."
-    if fault.model is not None:
-        try:
-            model(fault.model)
-        except UnknownModel as error:
-            yield f"A fault can only be limited to a model there is. {error}"
 
 
 def apply(fault: Fault, healthy: Reply, request_id: str) -> Reply:

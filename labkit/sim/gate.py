@@ -23,6 +23,7 @@ from labkit.errors import UnknownPrice, UserError
 from labkit.pricing import Usage, cost
 from labkit.sim.dates import today
 from labkit.sim.fault_kinds import CODES
+from labkit.sim.figures import need_numbers
 from labkit.sim.limits import TIERS, RateLimiter, Refusal, limit_class, tier_limits
 from labkit.sim.prompt_cache import Plan
 
@@ -125,6 +126,7 @@ class Gate:
         ramp: float | None = None,
         spend_cap: float | None = None,
     ) -> None:
+        need_numbers("An API", ramp=ramp, spend_cap=spend_cap)
         if tier is not None and tier not in TIERS:
             raise UserError(f"There is no tier {tier!r}; use one of {', '.join(TIERS)}.")
         if ramp is not None and not 1 <= ramp < inf:

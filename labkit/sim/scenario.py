@@ -24,15 +24,16 @@ end=40)], script={"refund": "Of course."})`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from labkit.errors import UserError
 from labkit.sim.answers import Script
+from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault
-from labkit.sim.gate import Gate
+from labkit.sim.figures import need_numbers
 from labkit.sim.scenario_reader import Reader
 
 __all__ = ["Scenario", "parse_scenario", "read_scenario"]
@@ -60,9 +61,17 @@ class Scenario:
     script: Script = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        Gate(tier=self.tier, ramp=self.ramp, spend_cap=self.spend_cap)  # raises for nonsense
-        if self.comfortable is not None and self.comfortable < 1:
-            raise UserError(f"At least one answer is comfortable, so not {self.comfortable}.")
+        Engine(  # raises for nonsense
+            seed=self.seed,
+            faults=self.faults,
+            tier=self.tier,
+            comfortable=self.comfortable,
+            ramp=self.ramp,
+            spend_cap=self.spend_cap,
+        )
+        if not isinstance(self.script, Mapping):
+            raise UserError(f"A script says what to answer to what, so it is not {self.script!r}.")
+        need_numbers("A scenario", speed=self.speed)
         if not 0 <= self.speed < inf:
             raise UserError(f"A speed is a number from 0 on, so it cannot be {self.speed}.")
 

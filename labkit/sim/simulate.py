@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from labkit.errors import UserError
 from labkit.sim.engine import Engine
+from labkit.sim.figures import need_numbers
 from labkit.sim.fleet import Fleet, Layered
 from labkit.sim.rows import Kept, ToFiles
 from labkit.sim.scenario import Scenario, read_scenario
@@ -53,12 +54,17 @@ def simulate(
     Layers remember, and so does an engine: make new ones for each simulation, and give layers
     seeds of their own.  Raises UserError for what is not traffic, not a layer or not an API.
     """
+    need_numbers("A simulation", until=until, seed=seed)
+    if not until >= 0:
+        raise UserError(f"A simulation lasts until 0 seconds or later, so not until {until}.")
     engine = _engine(api, seed)
     layers, arrivals = _layers(stack), _arrivals(traffic)
     if into is None:
         kept = Kept()
         Fleet(layers, engine, kept).run(arrivals, until=until)
         return Simulation(kept)
+    if not isinstance(into, (str, Path)):
+        raise UserError(f"Rows go into a folder, and {into!r} is no name of one.")
     folder = Path(into)
     try:
         files = ToFiles(folder)

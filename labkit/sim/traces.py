@@ -15,6 +15,7 @@ from math import inf
 from pathlib import Path
 
 from labkit.errors import UserError
+from labkit.sim.figures import need_numbers
 from labkit.sim.traffic import Arrival
 
 __all__ = ["read_trace"]
@@ -26,7 +27,7 @@ Row = tuple[float, int, int, str]
 
 
 def read_trace(
-    path: Path, *, model: str, time_scale: float = 1.0, volume: float = 1.0, seed: int = 0
+    path: Path | str, *, model: str, time_scale: float = 1.0, volume: float = 1.0, seed: int = 0
 ) -> Iterator[Arrival]:
     """Yield the trace's requests as calls to `model`, the first at time 0.
 
@@ -34,6 +35,8 @@ def read_trace(
     makes three of each (by seeded dice where the share is not whole).  Raises UserError, with
     the line, for a file that is missing or no trace, or times that run backwards.
     """
+    path = Path(path)
+    need_numbers("A trace", time_scale=time_scale, volume=volume)
     if not (0 < time_scale < inf and 0 < volume < inf):
         raise UserError("A trace's time scale and volume must be above zero.")
     dice = random.Random(seed)

@@ -13,13 +13,15 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, exp, log, pi
+from math import exp, inf, log
 from typing import NamedTuple
 
 from labkit.catalog import role
 from labkit.errors import UserError
 from labkit.sim.dice import bell_pair
+from labkit.sim.figures import need_numbers
 from labkit.sim.prefix import Prefix
+from labkit.sim.rates import Rate, bursts, daily, ramp, steady
 
 __all__ = [
     "Arrival",
@@ -33,6 +35,11 @@ __all__ = [
     "requests",
     "steady",
 ]
+
+MOST_SPREAD = 5
+"""Already with this one call in a thousand is five million times as large as the median."""
+ROUNDING = 1 + 1e-9
+"""How far a rate may stray above its most."""
 
 
 class Arrival(NamedTuple):
@@ -52,51 +59,11 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """Calls a second as a function of time, and the most it ever is (which thinning needs)."""
-
-    at: Callable[[float], float]
-    most: float
-
-
-def steady(per_second: float) -> Rate:
-    """The same rate all the time."""
-    return Rate(lambda _: per_second, per_second)
-
-
-def ramp(start: float, end: float, *, over: float) -> Rate:
-    """A rate that moves evenly from `start` to `end` within `over` seconds and stays there.
-
-    Raises UserError unless `over` is above zero.
-    """
-    if not over > 0:
-        raise UserError(f"A ramp takes more than 0 seconds, so not {over}.")
-    return Rate(lambda t: start + (end - start) * min(1.0, t / over), max(start, end))
-
-
-def daily(low: float, high: float, *, peak_hour: float = 14.0) -> Rate:
-    """A day's wave between `low` and `high`, highest at `peak_hour` (time 0 is midnight)."""
-
-    def at(seconds: float) -> float:
-        phase = cos((seconds / 3600 - peak_hour) / 24 * 2 * pi)
-        return low + (high - low) * (1 + phase) / 2
-
-    return Rate(at, high)
-
-
-def bursts(base: float, peak: float, *, every: float, length: float) -> Rate:
-    """The base rate, and for `length` seconds at the start of every `every` seconds the peak.
-
-    Raises UserError unless `every` is above zero.
-    """
-    if not every > 0:
-        raise UserError(f"Bursts come more than 0 seconds apart, so not every {every}.")
-    return Rate(lambda t: peak if t % every < length else base, max(base, peak))
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
-    """A kind of call: median sizes in tokens, their spread, the role of its model, its weight."""
+    """A kind of call: median sizes in tokens, their spread, the role of its model, its weight.
+
+    Raises UserError for sizes below one token, or a weight or spread that cannot be.
+    """
 
     kind: str
     prompt: int
@@ -106,20 +73,37 @@ class Task:
     spread: float = 0.5
     """Sigma of the log-normal factor on both sizes; 0 makes every call alike."""
 
+    def __post_init__(self) -> None:
+        figures = {name: getattr(self, name) for name in ("prompt", "output", "weight", "spread")}
+        need_numbers("A task", **figures)
+        if not (self.prompt >= 1 and self.output >= 1):
+            raise UserError(f"A task has at least one token each way, and {self!r} has not.")
+        if not (0 < self.weight < inf and 0 <= self.spread <= MOST_SPREAD):
+            problem = f"A task's weight is above 0 and its spread from 0 to {MOST_SPREAD}"
+            raise UserError(f"{problem}, and {self!r} is otherwise.")
+
 
 def requests(
     rate: Rate, *, until: float, mix: Sequence[Task], seed: int = 0, start: float = 0.0
 ) -> Iterator[Arrival]:
-    """Independent calls from `start` until `until` (seconds).  Raises UserError for no tasks."""
-    if not mix or not rate.most > 0:
-        raise UserError("Traffic needs at least one task and a rate above zero.")
+    """Independent calls from `start` until `until` (seconds).
+
+    Raises UserError for no tasks, no rate, or a rate that is more than its `most`.
+    """
+    if not isinstance(rate, Rate):
+        raise UserError(f"A rate is steady(...) or another function of time, not {rate!r}.")
+    if not isinstance(mix, (list, tuple)) or not mix or not all(isinstance(x, Task) for x in mix):
+        raise UserError(f"Traffic is a mix of at least one Task(...), so not {mix!r}.")
     dice = random.Random(seed)
     weights = [task.weight for task in mix]
     models = {task.role: role(task.role).id for task in mix}
     uniform, rate_at, most = dice.random, rate.at, rate.most
     at, task = start, mix[0]
     while (at := at - log(1.0 - uniform()) / most) < until:  # exponential gaps
-        if uniform() * most < rate_at(at):
+        wanted = rate_at(at)
+        if wanted > most * ROUNDING:
+            raise UserError(f"At {at:g} s the rate is {wanted:g}, above its most of {most:g}.")
+        if uniform() * most < wanted:
             if len(mix) > 1:
                 task = dice.choices(mix, weights)[0]
             prompt, output = _sizes(task, uniform)

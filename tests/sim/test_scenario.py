@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -179,7 +179,25 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [{"tier": "gold"}, {"comfortable": 0}, {"speed": inf}, {"speed": -0.1}], ids=str
+    "how",
+    [
+        {"tier": "gold"},
+        {"tier": 3},
+        {"comfortable": 0},
+        {"comfortable": nan},
+        {"comfortable": "many"},
+        {"ramp": "2"},
+        {"ramp": nan},
+        {"spend_cap": "all"},
+        {"spend_cap": nan},
+        {"seed": "seven"},
+        {"seed": [7]},
+        {"speed": inf},
+        {"speed": -0.1},
+        {"speed": "fast"},
+        {"script": "hello"},
+    ],
+    ids=str,
 )
 def test_a_scenario_that_cannot_be_is_refused_in_python_too(how: dict[str, Any]) -> None:
     """The same rules, whoever writes it."""
