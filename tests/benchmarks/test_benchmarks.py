@@ -32,10 +32,17 @@ def test_the_layers_are_compared_with_the_bare_sdk(
 ) -> None:
     """Sync and async, with and without the ledger, short and long; each with its verdict."""
     for tried, target in [("5 layers", "1.1"), ("5 layers + ledger", "1.5")]:
-        start = re.compile(rf"{mode} +{size} +{re.escape(tried)} / bare SDK ")
+        start = re.compile(rf"loopback +{mode} +{size} +{re.escape(tried)} / bare SDK ")
         (line,) = [line for line in overhead if start.match(line)]
         assert float(RATIO.findall(line)[0]) > 0
         assert re.search(rf"target {re.escape(target)}: (met|MISSED)$", line)
+
+
+def test_without_a_wire_there_is_no_target(overhead: list[str]) -> None:
+    """A call answered from memory says where the time goes, and nothing is promised of it."""
+    rows = [line for line in overhead if line.startswith("memory")]
+    assert len(rows) == 2 * 6 + 2 * 2
+    assert not any("target" in row for row in rows)
 
 
 def test_other_peers_are_named(overhead: list[str]) -> None:
