@@ -10,13 +10,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Protocol
+from typing import NoReturn, Protocol
+
+from labkit.alarms import Alarm, Alarms, Watchdog
+from labkit.errors import DeadlineExceeded
 
 __all__ = ["Clock", "SystemClock", "VirtualClock"]
 
 
 class Clock(Protocol):
-    """What a driver needs to know about time. All values are seconds."""
+    """What a driver needs to know about time. All values are seconds.
+
+    `sleep` raises `DeadlineExceeded` at the moment of an alarm that its thread has set.
+    """
+
+    @property
+    def alarms(self) -> Alarms:
+        """The alarms that are set on this clock."""
+        ...
 
     def now(self) -> float:
         """Return a time that never runs backwards; only differences mean anything."""
@@ -34,13 +45,21 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's monotonic clock: waiting really waits."""
 
+    def __init__(self) -> None:
+        self.alarms: Alarms = Watchdog(self.now)
+
     def now(self) -> float:
         """Return the monotonic time in seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Block the thread for `seconds`."""
-        time.sleep(max(0.0, seconds))
+        alarm = self.alarms.earliest(self.now() + seconds)
+        if alarm is None:
+            time.sleep(max(0.0, seconds))
+        else:
+            time.sleep(max(0.0, alarm.due - self.now()))
+            _wake(alarm)
 
     async def sleep_async(self, seconds: float) -> None:
         """Suspend the task for `seconds`."""
@@ -55,6 +74,7 @@ class VirtualClock:
     """
 
     def __init__(self, start: float = 0.0) -> None:
+        self.alarms = Alarms()
         self._now = start
         self._lock = threading.Lock()
 
@@ -70,7 +90,12 @@ class VirtualClock:
 
     def sleep(self, seconds: float) -> None:
         """Move the hands forward by `seconds` without waiting."""
-        self.advance(seconds)
+        alarm = self.alarms.earliest(self._now + seconds)
+        if alarm is None:
+            self.advance(seconds)
+        else:
+            self.advance(alarm.due - self._now)
+            _wake(alarm)
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait as a timer on a loop that runs on this clock; elsewhere just move the hands."""
@@ -79,3 +104,8 @@ class VirtualClock:
         else:
             self.advance(seconds)
             await asyncio.sleep(0)
+
+
+def _wake(alarm: Alarm) -> NoReturn:
+    alarm.rung = True
+    raise DeadlineExceeded("The time that was set for this wait is over.")
