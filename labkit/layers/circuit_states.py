@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["HANDS", "TRANSITIONS", "State"]
+__all__ = ["HANDS", "TRANSITIONS", "State", "rows"]
 
 
 class State(Enum):
@@ -46,3 +46,17 @@ HANDS: Mapping[State, str] = MappingProxyType(
     }
 )
 """What an operator may make of it, and the event that does."""
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return the table as (state, event, next state) for a diagram: a row is an arrow.
+
+    What an operator may do in every state alike is one row from "any".
+    """
+    hands = set(HANDS.values())
+    own = [
+        (was.value, event, then.value)
+        for (was, event), then in TRANSITIONS.items()
+        if event not in hands
+    ]
+    return own + [("any", event, state.value) for state, event in HANDS.items()]
