@@ -19,9 +19,7 @@ __all__ = ["Connection", "Player"]
 PIECE = 64 * 1024
 """Bytes of one piece, about: a slow reader shall not make us hold a whole answer twice."""
 
-
-FRAMING = ("content-length", "transfer-encoding", "connection")
-"""Headers that the HTTP library must know of."""
+LENGTH = "content-length"
 
 
 class Connection(Protocol):
@@ -29,9 +27,6 @@ class Connection(Protocol):
 
     def hang_up(self) -> None:
         """Break the connection."""
-
-    def add_to_head(self, lines: bytes) -> None:
-        """Put header lines into the head of the answer that comes next."""
 
 
 class Player:
@@ -96,15 +91,11 @@ class Player:
         return b"".join(parts), place
 
     async def _begin(self, reply: Reply) -> None:
-        framing = {name: reply.headers[name] for name in FRAMING if name in reply.headers}
-        if reply.ending == "complete" and not framing and not is_stream(reply):
-            framing["content-length"] = str(sum(len(data) for _, data in reply.chunks))
-        lines = [f"{n}: {v}\r\n" for n, v in reply.headers.items() if n not in FRAMING]
-        self._connection.add_to_head("".join(lines).encode("latin-1"))
-        headers = [(n.encode(), v.encode()) for n, v in framing.items()]
-        await self._send(
-            {"type": "http.response.start", "status": reply.status, "headers": headers}
-        )
+        headers = dict(reply.headers)
+        if reply.ending == "complete" and LENGTH not in headers and not is_stream(reply):
+            headers[LENGTH] = str(sum(len(data) for _, data in reply.chunks))
+        pairs = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": pairs})
 
     def _wait_for(self, at: float) -> float:
         """Return the real seconds until the reply's second `at`."""

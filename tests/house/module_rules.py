@@ -31,7 +31,7 @@ DOORS = {
     "labkit.sim.serve": ("socket",),  # the server, down to its port
     "labkit.sim.server": ("time",),
     "labkit.sim.server_playing": ("asyncio",),
-    "labkit.sim.server_corking": ("asyncio",),
+    "labkit.sim.server_exchange": ("asyncio",),
     "labkit.sim.server_protocol": ("asyncio",),
 }
 """The modules of pure rooms that lead outside, and what each of them needs for it."""
