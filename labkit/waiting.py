@@ -1,0 +1,71 @@
+"""Waiting for a gate: a thread by an event, a task by a future, a virtual clock by its hands."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from math import inf
+
+from labkit.clock import Clock, VirtualClock
+from labkit.errors import Deadlock
+from labkit.flow import Wait
+
+__all__ = ["wait", "wait_async"]
+
+
+def wait(effect: Wait, clock: Clock) -> bool:
+    """Block the thread until the gate is open or `until` has come; say whether it is open.
+
+    A virtual clock serves one thread, and that one waits here, so nobody is left to open the
+    gate: the clock jumps to `until`.  Raises Deadlock where there is no such time.
+    """
+    gate, until = effect.gate, inf if effect.until is None else effect.until
+    if not gate.is_open and isinstance(clock, VirtualClock):
+        if until == inf:
+            raise Deadlock(
+                "On a virtual clock the sync client makes one call at a time, and this one waits "
+                "for another. Use the async client, or the real clock and threads."
+            )
+        clock.sleep(until - clock.now())
+    opened = threading.Event()
+    gate.subscribe(opened.set)
+    try:
+        while not gate.is_open and (left := until - clock.now()) > 0:
+            opened.wait(min(left, threading.TIMEOUT_MAX))
+        return gate.is_open
+    finally:
+        gate.unsubscribe(opened.set)
+
+
+async def wait_async(effect: Wait, clock: Clock) -> bool:
+    """Suspend the task until the gate is open or `until` has come; say whether it is open.
+
+    Any thread may open the gate.
+    """
+    gate, until = effect.gate, inf if effect.until is None else effect.until
+    left = until - clock.now()
+    if gate.is_open or left <= 0:
+        return gate.is_open
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, opened)
+
+    gate.subscribe(wake)
+    alarm = None if left == inf else loop.create_task(clock.sleep_async(left))
+    try:
+        waited: set[asyncio.Future[None]] = {opened} if alarm is None else {opened, alarm}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        return gate.is_open
+    finally:
+        gate.unsubscribe(wake)
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
