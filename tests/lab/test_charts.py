@@ -21,8 +21,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import UserError
-from labkit.lab.charts import Chart, _axes, _curve_words, _words, comparison, curve, timeline
+from labkit.lab.charts import (
+    Chart,
+    _axes,
+    _curve_words,
+    _words,
+    comparison,
+    curve,
+    scatter,
+    states,
+    timeline,
+)
 from labkit.lab.charts._curve_words import clearest, spread
+from labkit.lab.charts._scatter_drawn import named
 from labkit.lab.charts._theme import (
     AXIS,
     EDGE,
@@ -82,6 +93,25 @@ def draw_shares(**more: Any) -> Chart:
     return comparison(shares, "way", "share", **told)
 
 
+CHOICES = [("fast", 0.4, 71.0), ("dear", 9.0, 80.0), ("strong", 9.0, 88.0), ("slow", 2.0, 60.0)]
+
+
+def draw_choices(rows: list[tuple[str, float, float]] = CHOICES, **more: Any) -> Chart:
+    """Draw what each choice costs and how often it is right."""
+    told = {"name": "way", "x_title": "$", "y_title": "right (%)", "title": "Choices"} | more
+    return scatter(pd.DataFrame(rows, columns=["way", "cost", "right"]), "cost", "right", **told)
+
+
+CHANGES = [("shut", "it is pushed", "ajar"), ("ajar", "it is pulled", "shut")]
+DOOR = [*CHANGES, ("ajar", "it is pushed", "wide"), ("any", "somebody calls", "wide")]
+
+
+def draw_door(rows: list[tuple[str, str, str]] = DOOR, **more: Any) -> Chart:
+    """Draw the states of a door."""
+    table = pd.DataFrame(rows, columns=["state", "event", "then"])
+    return states(table, "state", "event", "then", title="A door", **more)
+
+
 DRAWINGS: dict[str, Callable[[], Chart]] = {
     "one call": lambda: timeline(pd.DataFrame([attempt("ask", 1, 0, 0.1)]), title="One"),
     "timeline": lambda: timeline(storm(12), title="Twelve calls", deadline=20),
@@ -92,6 +122,9 @@ DRAWINGS: dict[str, Callable[[], Chart]] = {
     "curve": lambda: draw_turns(marker=(7, 28.0, "here they meet")),
     "log curve": lambda: draw_turns(log_y=True, marker=(7, "here")),
     "comparison": lambda: draw_shares(reference=(99, "goal")),
+    "scatter": draw_choices,
+    "log scatter": lambda: draw_choices(log_x=True),
+    "states": lambda: draw_door(now="ajar"),
 }
 drawings = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
 
@@ -675,3 +708,85 @@ def test_examples_in_docstrings_hold(module: Any) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
+
+
+# What a scatter shows
+
+
+def test_the_best_are_told_and_joined() -> None:
+    """A choice that costs more and is no better, or as much and is worse, is not among them."""
+    chart = draw_choices()
+    assert chart.alt == (
+        "Scatter chart of right (%) against $. Best: fast (0.4, 71) and strong (9, 88); "
+        "2 of 4 are beaten in both."
+    )
+    assert {"fast", "dear", "strong", "slow"} <= set(texts(chart))
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=12))
+def test_nobody_on_the_front_is_beaten(points: list[tuple[float, float]]) -> None:
+    """And whoever is beaten is beaten by somebody on it."""
+    from labkit.lab.charts._scatter import _with_front
+
+    dots = _with_front([(str(n), x, y) for n, (x, y) in enumerate(points)])
+    front = [dot for dot in dots if dot.front]
+    assert front
+    for dot in dots:
+        beaten = [a for a in front if a.x <= dot.x and a.y >= dot.y and a[1:3] != dot[1:3]]
+        assert dot.front == (not beaten)
+
+
+def test_names_keep_clear_of_dots_and_of_each_other() -> None:
+    """Two dots close together carry their names on different sides."""
+    one, other = named([(100.0, 100.0), (104.0, 101.0)], [60.0, 60.0], 600.0)
+    assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "reason"),
+    [
+        ([("a", 0.0, 1.0)], {"log_x": True}, "above zero"),
+        ([(str(n), 1.0, 1.0) for n in range(41)], {}, "1 to 40 dots"),
+        ([("a", math.inf, 1.0)], {}, "infinite"),
+    ],
+)
+def test_a_scatter_that_cannot_be_drawn_is_refused(
+    rows: list[tuple[str, float, float]], told: dict[str, Any], reason: str
+) -> None:
+    """In one sentence."""
+    with pytest.raises(UserError, match=reason):
+        draw_choices(rows, **told)
+
+
+# What a state diagram shows
+
+
+def test_every_state_and_every_event_is_written() -> None:
+    """Boxes, arrows and what holds in any state."""
+    written = " ".join(texts(draw_door()))
+    for word in ("shut", "ajar", "wide", "it is pushed", "it is pulled", "From any state"):
+        assert word in written
+
+
+def test_a_state_diagram_is_told_in_words() -> None:
+    """Every change, what holds anywhere, and where it stands."""
+    assert draw_door(now="ajar").alt == (
+        "State diagram: shut to ajar when it is pushed; ajar to shut when it is pulled; "
+        "ajar to wide when it is pushed. From any state: somebody calls: wide. Now: ajar."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "reason"),
+    [
+        ([("a", "x", "a")], {}, "two to four states"),
+        ([(str(n), "x", str(n + 1)) for n in range(5)], {}, "two to four states"),
+        (CHANGES, {"now": "gone"}, "no state 'gone'"),
+    ],
+)
+def test_states_that_cannot_be_drawn_are_refused(
+    rows: list[tuple[str, str, str]], told: dict[str, Any], reason: str
+) -> None:
+    """In one sentence."""
+    with pytest.raises(UserError, match=reason):
+        draw_door(rows, **told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-__all__ = ["Axis", "linear", "logarithmic"]
+__all__ = ["Axis", "around", "linear", "logarithmic"]
 
 UNITS = ((1e9, "bn"), (1e6, "M"), (1e4, "k"))
 
@@ -55,7 +55,15 @@ def linear(low: float, high: float, about: int = 5) -> Axis:
     >>> linear(3, 97).ticks
     [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
     """
-    low, high = min(low, 0.0), max(high, 0.0)
+    return around(min(low, 0.0), max(high, 0.0), about)
+
+
+def around(low: float, high: float, about: int = 5) -> Axis:
+    """Cover low to high as `linear` does, but without zero: for dots, whose place is no length.
+
+    >>> around(71, 91).ticks
+    [70.0, 75.0, 80.0, 85.0, 90.0, 95.0]
+    """
     rough = (high - low) / about or 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough * 0.999)

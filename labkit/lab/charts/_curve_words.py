@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-__all__ = ["Point", "Side", "clearest", "spread"]
+__all__ = ["Point", "Side", "clearest", "dotted", "spread"]
 
 Point = tuple[float, float]
 """Pixels to the right and up from the lower left corner of the chart."""
@@ -50,7 +50,7 @@ def clearest(
 
     `aside` is the distance from the point to the words; words that leave the `chart` come last.
     """
-    dots = [dot for line in lines for dot in _dotted(line)]
+    dots = [dot for line in lines for dot in dotted(line)]
 
     def cost(side: Side) -> float:
         right, up = side
@@ -65,7 +65,7 @@ def clearest(
     return min(((1, 1), (-1, 1), (1, -1), (-1, -1)), key=cost)
 
 
-def _dotted(line: Sequence[Point], apart: float = 3.0) -> list[Point]:
+def dotted(line: Sequence[Point], apart: float = 3.0) -> list[Point]:
     """Walk along a line in steps of a few pixels."""
     dots = list(line[:1])
     for (x0, y0), (x1, y1) in pairwise(line):
