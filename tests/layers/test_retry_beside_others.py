@@ -10,7 +10,6 @@ import heapq
 import random
 from collections import Counter
 from contextlib import suppress
-from typing import Any
 
 import anthropic
 import pytest
