@@ -1,1 +1,67 @@
-"""What a conversation becomes: windows, summaries, sessions and the archive of what is over."""
+"""Conversations that stay affordable: token estimates, trimming at the right price, archives.
+
+Each name is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit.context.calibration import Calibration
+    from labkit.context.estimates import estimate_request, exact_tokens
+    from labkit.context.forecasting import Forecast, Size, forecast
+    from labkit.context.policies import (
+        Blocks,
+        Goal,
+        Limit,
+        Policy,
+        PriceAware,
+        SlidingWindow,
+        TokenBudget,
+    )
+    from labkit.context.window import Trimmed, Window
+
+HOMES = {
+    "Blocks": "labkit.context.policies",
+    "Calibration": "labkit.context.calibration",
+    "Forecast": "labkit.context.forecasting",
+    "Goal": "labkit.context.policies",
+    "Limit": "labkit.context.policies",
+    "Policy": "labkit.context.policies",
+    "PriceAware": "labkit.context.policies",
+    "Size": "labkit.context.forecasting",
+    "SlidingWindow": "labkit.context.policies",
+    "TokenBudget": "labkit.context.policies",
+    "Trimmed": "labkit.context.window",
+    "Window": "labkit.context.window",
+    "estimate_request": "labkit.context.estimates",
+    "exact_tokens": "labkit.context.estimates",
+    "forecast": "labkit.context.forecasting",
+}
+
+__all__ = [
+    "Blocks",
+    "Calibration",
+    "Forecast",
+    "Goal",
+    "Limit",
+    "Policy",
+    "PriceAware",
+    "Size",
+    "SlidingWindow",
+    "TokenBudget",
+    "Trimmed",
+    "Window",
+    "estimate_request",
+    "exact_tokens",
+    "forecast",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module."""
+    if name not in HOMES:
+        raise AttributeError(f"labkit.context has no {name!r}; it has {', '.join(__all__)}.")
+    return getattr(import_module(HOMES[name]), name)
