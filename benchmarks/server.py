@@ -32,6 +32,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from labkit.sim.serve import allow_connections
+
 CONNECTIONS = 32
 """Requests that are under way at once, one on each connection."""
 RATE, P99 = 0.5, 2.0
@@ -45,8 +47,12 @@ ADDRESS = re.compile(r"http://([\d.]+):(\d+)")
 END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n\r\n0\r\n\r\n'
 LARGEST = 1 << 20
 LENGTH = re.compile(rb"content-length: (\d+)")
-SCENARIO = 'tier = "none"\n'
-"""Rate limits are lifted for the streams: so many at once are more than any tier takes."""
+SCENARIO = f"""
+tier = "none"  # so many at once are more than any tier takes
+[[reply]]
+contains = "queue"  # long enough for every stream to begin before the first one ends
+text = "{"One waits for the other, and all of them for the slowest. " * 16}"
+"""
 BODY = {
     "model": "claude-haiku-4-5",
     "max_tokens": 300,
@@ -61,6 +67,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=300, help="requests in a turn")
     parser.add_argument("--streams", type=int, default=1000, help="streams at once")
     options = parser.parse_args()
+    allow_connections()
     print(f"uvicorn {uvicorn.__version__}, starlette {starlette.__version__},", end=" ")
     print(f"Python {platform.python_version()}, {CONNECTIONS} connections,", end=" ")
     print(f"{options.rounds} rounds of {options.requests} requests to each")
@@ -227,28 +234,40 @@ def line(
     )
 
 
+class Streams:
+    """How many streams are under way, and how many were at once at most."""
+
+    now = most = ended = size = 0
+
+    async def listen(self, reader: asyncio.StreamReader) -> None:
+        """Read one stream from its head to its end."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        self.now += 1
+        self.most = max(self.most, self.now)
+        body = await reader.readuntil(END)
+        self.now -= 1
+        self.size += len(body)
+        self.ended += 1
+
+
 async def streams(address: Address, count: int) -> str:
     """Ask for so many streams in one breath and read them all to their end."""
     opening = [asyncio.open_connection(*address, limit=LARGEST) for _ in range(count)]
     opened = await asyncio.gather(*opening)
-    began = time.perf_counter()
+    began, found = time.perf_counter(), Streams()
     for _, writer in opened:
         writer.write(request(stream=True))
     async with asyncio.timeout(GUARD_S):
-        sizes = await asyncio.gather(*(listen(reader) for reader, _ in opened))
+        await asyncio.gather(*(found.listen(reader) for reader, _ in opened))
     took = time.perf_counter() - began
     for _, writer in opened:
         writer.close()
-    assert len(sizes) == count
-    return f"{count:,} streams at once: all whole after {took:.1f} s, {sum(sizes) / 1e6:.1f} MB"
-
-
-async def listen(reader: asyncio.StreamReader) -> int:
-    """Read one stream to its end and return how many bytes it had."""
-    heard = await reader.readuntil(b"0\r\n\r\n")
-    assert heard.startswith(b"HTTP/1.1 200")
-    assert heard.endswith(END), heard[-200:]
-    return len(heard)
+    assert found.ended == count
+    return (
+        f"{found.ended:,} streams, all whole after {took:.1f} s: "
+        f"{found.most:,} were open at once, {found.size / 1e6:.1f} MB in all"
+    )
 
 
 if __name__ == "__main__":

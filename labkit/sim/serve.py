@@ -15,7 +15,7 @@ from labkit.sim.scenario import Scenario, read_scenario
 from labkit.sim.server import Door, create_app
 from labkit.sim.server_protocol import Protocol
 
-__all__ = ["HOST", "PATIENCE_S", "listen", "make_server", "serve"]
+__all__ = ["HOST", "PATIENCE_S", "allow_connections", "listen", "make_server", "serve"]
 
 HOST = "127.0.0.1"
 """No other machine can reach it."""
@@ -24,6 +24,9 @@ PATIENCE_S = 30
 LARGEST_HEAD = 64 * 1024
 BACKLOG = 2048
 """Connections that may wait to be taken, so that a thousand clients can come at once."""
+
+MOST_OPEN = 8192
+"""Connections, and a few files, that a process may have open where the system lets us choose."""
 
 
 def serve(
@@ -41,6 +44,7 @@ def serve(
         speed=chosen.speed if speed is None else speed,
     )
     server = make_server(create_app(chosen))
+    allow_connections()
     with listen(port) as listening, suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         print(f"listening on http://{HOST}:{listening.getsockname()[1]}", flush=True)
         server.run(sockets=[listening])
@@ -61,6 +65,18 @@ def listen(port: int) -> socket.socket:
             raise UserError(f"Port {port} is in use; {advice}.") from None
         raise UserError(f"Port {port} cannot be had: {error.strerror}.") from None
     return listening
+
+
+def allow_connections() -> None:
+    """Let this process have thousands of connections open; some systems begin at 256."""
+    try:
+        import resource
+    except ImportError:  # on Windows there is no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def make_server(app: Door, *, patience_s: int = PATIENCE_S) -> uvicorn.Server:
