@@ -61,3 +61,14 @@ def test_the_imports_are_compared_with_the_sdks() -> None:
     assert lab.startswith("from labkit import Lab")
     assert "labkit" in loaded.split(": ")[1].split(", ")
     assert "anthropic" not in loaded
+
+
+def test_the_server_is_compared_with_a_bare_echo() -> None:
+    """Requests a second and p99 have a target each, and every stream is whole."""
+    options = ("--rounds", "2", "--requests", "40", "--streams", "20")
+    heading, rate, slow, streams = printed("server.py", *options)
+    assert "starlette" in heading
+    for line, target in [(rate, "at least 0.5"), (slow, "at most 2.0")]:
+        assert float(RATIO.findall(line)[0]) > 0
+        assert re.search(rf"target {re.escape(target)}: (met|MISSED)$", line)
+    assert re.match(r"20 streams, all whole after \d+\.\d s: \d+ were open at once", streams)
