@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.lab.session import Lab
     from labkit.lab.widgets import Slider, playground, predict
+    from labkit.layers.attempt_timeout import AttemptTimeout
     from labkit.layers.breaker import Breaker
     from labkit.layers.deadline import Deadline
     from labkit.layers.fallback import Fallback, rung_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from labkit.sim.simulate import simulate
 
 HOMES = {
+    "AttemptTimeout": "labkit.layers.attempt_timeout",
     "Breaker": "labkit.layers.breaker",
     "Deadline": "labkit.layers.deadline",
     "Fallback": "labkit.layers.fallback",
@@ -55,6 +57,7 @@ HOMES = {
 }
 
 __all__ = [
+    "AttemptTimeout",
     "Breaker",
     "Deadline",
     "Fallback",

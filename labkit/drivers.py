@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -18,7 +19,8 @@ from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
-from labkit.patience import check_time, in_time
+from labkit.limits import check_time, limits_of
+from labkit.patience import wait, wait_async
 from labkit.sdk import Hop, request_for, request_of
 from labkit.sdk_outcome import (
     CAUGHT,
@@ -72,7 +74,7 @@ class Layer(anthropic.Middleware):
                     hop = outer
                     if hop is None or not hop.serves(effect.request, self.clock):
                         hop = self._hop_to(effect.request, asked, request)
-                    answer = seen = self._send(hop, call_next)
+                    answer = seen = self._send(hop, asked, call_next)
                 elif type(effect) is Sleep:
                     self.clock.sleep(effect.seconds)
                     answer = None
@@ -145,37 +147,43 @@ class Layer(anthropic.Middleware):
         now = self.clock.now()
         return Hop(request_for(original, asked, request, limit_of(request, now)), request, now)
 
-    def _send(self, hop: Hop, call_next: anthropic.CallNext) -> Outcome:
+    def _send(self, hop: Hop, asked: Request, call_next: anthropic.CallNext) -> Outcome:
         token = _hop.set(hop)
+        try:
+            limits = limits_of(hop.request, asked, self.clock)
+            if limits is None:
+                return self._ask(hop, call_next)
+            return wait(limits, partial(self._ask, hop, call_next))
+        finally:
+            _hop.reset(token)
+
+    def _ask(self, hop: Hop, call_next: anthropic.CallNext) -> Outcome:
         try:
             check_time(hop.request, self.clock)
             end = call_next(hop.api_request)
             return hop.brings(end) or outcome_of(end, hop, self.clock)
         except CAUGHT as error:
             return hop.brings(error) or failure(error)
-        finally:
-            _hop.reset(token)
 
     async def _send_async(
         self, hop: Hop, asked: Request, call_next: anthropic.AsyncCallNext
     ) -> Outcome:
         token = _hop.set(hop)
         try:
-            check_time(hop.request, self.clock)
-            deadline = hop.request.deadline
-            if deadline is None or deadline == asked.deadline:
-                end = await call_next(hop.api_request)
-                return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
-            # Only the layer that sets an earlier deadline enforces it; the others inherit it.
-            return await in_time(deadline - self.clock.now(), self._answer(hop, call_next))
-        except CAUGHT as error:
-            return hop.brings(error) or failure(error)
+            limits = limits_of(hop.request, asked, self.clock)
+            if limits is None:
+                return await self._ask_async(hop, call_next)
+            return await wait_async(limits, self._ask_async(hop, call_next))
         finally:
             _hop.reset(token)
 
-    async def _answer(self, hop: Hop, call_next: anthropic.AsyncCallNext) -> Outcome:
-        end = await call_next(hop.api_request)
-        return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
+    async def _ask_async(self, hop: Hop, call_next: anthropic.AsyncCallNext) -> Outcome:
+        try:
+            check_time(hop.request, self.clock)
+            end = await call_next(hop.api_request)
+            return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
+        except CAUGHT as error:
+            return hop.brings(error) or failure(error)
 
 
 def _annotate(note: Note) -> None:

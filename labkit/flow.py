@@ -35,9 +35,25 @@ __all__ = [
     "Sleep",
     "Start",
     "Ticket",
+    "Timeouts",
     "Wait",
     "first",
 ]
+
+
+@record
+class Timeouts:
+    """The seconds that parts of one attempt may take, None where there is no limit.
+
+    `connect` to get a connection; `first_token` to the first content of a stream, or to the whole
+    of a plain answer; `silence` from one content event to the next, however many pings lie in
+    between; `total` to the last byte.
+    """
+
+    connect: float | None = None
+    first_token: float | None = None
+    silence: float | None = None
+    total: float | None = None
 
 
 @record
@@ -45,8 +61,9 @@ class Request:
     """One request as a layer sees it.
 
     `body` is the JSON body (never change it in place), `deadline` the point in time, on the
-    driver's clock, at which the caller's patience ends (None: never), and `timeout` the
-    seconds one attempt may take (None: as the client is set up).
+    driver's clock, at which the caller's patience ends (None: never), and `timeout` what one
+    attempt may take (None: as the client is set up).  The layer that sends a request with an
+    earlier deadline or another timeout than it was given ends what takes longer.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +71,7 @@ class Request:
     method: str = "POST"
     stream: bool = False
     deadline: float | None = None
-    timeout: float | None = None
+    timeout: Timeouts | None = None
     sdk_retries: int = 0
     """Retries the SDK itself has already made: above 0 there are two owners of retries."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from anthropic import APIRequest
 
@@ -71,17 +72,20 @@ def request_for(
 ) -> APIRequest:
     """Return the SDK request that carries what the flow changed in `request`.
 
-    The SDK's own timeouts are shortened to `limit` seconds.  A request that needs no change is
-    passed on as it is; the SDK's `copy` would copy the whole conversation.
+    The SDK's own timeouts are shortened to `limit` seconds, and those of connecting to what the
+    request allows for that.  A request that needs no change is passed on as it is; the SDK's
+    `copy` would copy the whole conversation.
     """
-    in_time = limit is None or within(api_request.timeout, limit)
+    connect = None if request.timeout is None else request.timeout.connect
+    limits = (inf if limit is None else limit, inf if connect is None else connect)
+    in_time = limits == (inf, inf) or within(api_request.timeout, *limits)
     if in_time and request.body is asked.body:
         return api_request
     options = api_request.options.model_copy()
     if request.body is not asked.body:
         options.json_data = dict(request.body)
-    if limit is not None and not in_time:
-        options.timeout = shortened(options.timeout, limit)
+    if not in_time:
+        options.timeout = shortened(options.timeout, *limits)
     return APIRequest(
         options=options,
         cast_to=api_request.cast_to,

@@ -18,7 +18,7 @@ from anthropic import APIRequest
 from labkit.clock import Clock
 from labkit.errors import BenchError, DeadlineExceeded, LabkitError, Refused
 from labkit.flow import Outcome
-from labkit.patience import check_time
+from labkit.limits import check_time
 from labkit.sdk import Hop
 from labkit.streams import peek, peek_async, verdict_of
 from labkit.verdict import Verdict, error_in
@@ -29,6 +29,7 @@ __all__ = [
     "close_async",
     "deliver",
     "failure",
+    "http_of",
     "outcome_of",
     "outcome_of_async",
     "replaced",
@@ -38,7 +39,8 @@ CAUGHT = (anthropic.APIError, httpx2.TransportError, Refused, DeadlineExceeded)
 """What a driver turns into an outcome.  A `BenchError` is not here: it goes straight up."""
 
 
-def _http(response: object) -> httpx2.Response | None:
+def http_of(response: object) -> httpx2.Response | None:
+    """Return the HTTP response inside of one of the SDK's, None where there is none."""
     http_response = getattr(response, "http_response", None)
     return http_response if isinstance(http_response, httpx2.Response) else None
 
@@ -48,7 +50,7 @@ def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
 
     Raises `DeadlineExceeded` when there is no time left to wait for that start.
     """
-    http_response = _http(response)
+    http_response = http_of(response)
     if http_response is None:  # a layer further in answered with a ready value
         return Outcome(status=200, value=response)
     status = http_response.status_code
@@ -64,7 +66,7 @@ def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
 
 async def outcome_of_async(response: object, hop: Hop, clock: Clock) -> Outcome:
     """Do what `outcome_of` does for the async client."""
-    http_response = _http(response)
+    http_response = http_of(response)
     if http_response is None:
         return Outcome(status=200, value=response)
     status = http_response.status_code
@@ -154,7 +156,7 @@ def replaced(seen: Outcome | None, final: Outcome) -> Outcome | None:
     """
     if seen is None or seen is final:
         return None
-    error, http_response = final.error, _http(seen.value)
+    error, http_response = final.error, http_of(seen.value)
     if error is not None and error.__cause__ is None and error is not seen.error and not seen.ok:
         error.__cause__ = seen.error
         if http_response is not None:
@@ -181,13 +183,13 @@ def deliver(outcome: Outcome, api_request: APIRequest, hop: Hop | None) -> Any:
 
 def close(outcome: Outcome | None) -> None:
     """Give the connection of an outcome nobody will read back to the pool."""
-    http_response = None if outcome is None else _http(outcome.value)
+    http_response = None if outcome is None else http_of(outcome.value)
     if http_response is not None and not http_response.is_closed:
         http_response.close()
 
 
 async def close_async(outcome: Outcome | None) -> None:
     """Do what `close` does for the async client."""
-    http_response = None if outcome is None else _http(outcome.value)
+    http_response = None if outcome is None else http_of(outcome.value)
     if http_response is not None and not http_response.is_closed:
         await http_response.aclose()

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import httpx2
 
-from labkit.verdict import Verdict, Watch
+from labkit.limits import Limits
+from labkit.reading import Vigil, in_time
+from labkit.verdict import OPAQUE, Verdict, Watch
 
-__all__ = ["peek", "peek_async", "verdict_of"]
+__all__ = ["limit", "peek", "peek_async", "verdict_of"]
 
 
 class _Peeked:
@@ -27,8 +30,10 @@ class _Peeked:
 
     def __init__(self, response: httpx2.Response) -> None:
         self.source: Any = response.stream
-        self.watch = Watch(response.headers.get("content-encoding", ""))
+        readable = _can_be_read(response)
+        self.watch = Watch(response.headers.get("content-encoding", "") if readable else OPAQUE)
         self.start = b""
+        self.vigils: list[Vigil] = []
 
     @property
     def verdict(self) -> Verdict | None:
@@ -65,6 +70,8 @@ class _Resumed(_Peeked, httpx2.SyncByteStream):
         self.check_end()
 
     def close(self) -> None:
+        for vigil in self.vigils:  # first, as the connection may be somebody else's next
+            vigil.end()
         self.source.close()
 
 
@@ -88,6 +95,27 @@ class _ResumedAsync(_Peeked, httpx2.AsyncByteStream):
             with suppress(RuntimeError):  # another task is reading it and will end it
                 await self.rest.aclose()
         await self.source.aclose()
+
+
+def limit(response: httpx2.Response, limits: Limits) -> None:
+    """Keep to a layer's limits while somebody reads the response; nothing if it has been read.
+
+    The reader gets `DeadlineExceeded` or `anthropic.APITimeoutError` where they break, and the
+    connection is closed.  A stream whose last event has come ends there instead.
+    """
+    if response.is_closed or response.is_stream_consumed or limits.silent_until() == inf:
+        return
+    stream = response.stream
+    if isinstance(stream, httpx2.SyncByteStream):
+        if not isinstance(stream, _Resumed):
+            response.stream = stream = _Resumed(response)
+        vigil = Vigil(response, stream.watch, limits)
+        stream.vigils.append(vigil)
+        stream.rest = vigil.chunks(stream.rest)
+    else:
+        if not isinstance(stream, _ResumedAsync):
+            response.stream = stream = _ResumedAsync(response)
+        stream.rest = in_time(stream.rest, response, stream.watch, limits)
 
 
 def verdict_of(response: httpx2.Response) -> Verdict | None:

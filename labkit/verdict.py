@@ -14,13 +14,16 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Verdict", "Watch", "error_in"]
+__all__ = ["OPAQUE", "Verdict", "Watch", "error_in"]
 
 BEFORE_CONTENT = frozenset({"message_start", "content_block_start", "content_block_stop", "ping"})
 """After these nothing has been shown to anyone.  An event we do not know counts as content."""
 
-CLOSING = frozenset({"message_delta", "message_stop", "error"})
-"""The end of a stream is a proper end after any of these: there is a stop reason, or an error."""
+CLOSING = frozenset({"message_stop", "error"})
+"""The end of a stream is a proper end after any of these, and after a stop reason."""
+
+OPAQUE = "opaque"
+"""In place of an encoding: there are no events in it at all."""
 
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -42,7 +45,8 @@ class Verdict:
 class Watch:
     """Follows a stream chunk by chunk.
 
-    `verdict` is None until there is one; `complete` says whether the stream may end here.
+    `verdict` is None until there is one; `complete` says whether the stream may end here, and
+    `closed` that nothing is missing; `contents` counts the events that are no mere sign of life.
     A stream in an encoding other than gzip and deflate cannot be read: it passes as good.
     """
 
@@ -55,13 +59,15 @@ class Watch:
         )
         self._unfinished = ""
         self.verdict: Verdict | None = None
-        self.complete = False
+        self.complete = self.closed = False
+        self.contents = 0
         if not plain and encoding not in WINDOW_BITS:
             self._give_up()
 
     def feed(self, chunk: bytes) -> Verdict | None:
         """Take the next chunk as it came off the wire and return the verdict, if there is one."""
         if self.complete:
+            self.contents += 1
             return self.verdict
         try:
             data = chunk if self._inflater is None else self._inflater.decompress(chunk)
@@ -82,7 +88,9 @@ class Watch:
 
     def _take(self, event: str) -> None:
         name, data = _fields(event)
-        self.complete = self.complete or name in CLOSING
+        self.closed = self.closed or name in CLOSING or _has_stop_reason(name, data)
+        self.complete = self.complete or self.closed
+        self.contents += bool(name) and name != "ping"
         if self.verdict is None and name and name not in BEFORE_CONTENT:
             self.verdict = Verdict(*error_in(_parsed(data))) if name == "error" else Verdict()
 
@@ -100,6 +108,12 @@ def _fields(event: str) -> tuple[str, str]:
         elif field == "data":
             data.append(value)
     return name, "\n".join(data)
+
+
+def _has_stop_reason(name: str, data: str) -> bool:
+    if name != "message_delta":
+        return False
+    return _member(_member(_parsed(data), "delta"), "stop_reason") is not None
 
 
 def _parsed(data: str) -> object:

@@ -13,7 +13,7 @@ from anthropic import APIRequest
 
 from labkit.clock import VirtualClock
 from labkit.drivers import Layer
-from labkit.flow import Flow, Outcome, Request, Send
+from labkit.flow import Flow, Outcome, Request, Send, Timeouts
 from labkit.layers.deadline import Deadline
 from labkit.sdk import Hop, request_for, request_of
 from tests.wire import EVENTS, MODEL, answer, refusal, stream
@@ -82,7 +82,7 @@ def test_a_new_deadline_far_away_changes_nothing(api_request: APIRequest) -> Non
 def test_a_change_leaves_the_sdks_own_request_alone(api_request: APIRequest) -> None:
     """It may be sent again, as it was."""
     asked = request_of(api_request, None)
-    changed = replace(asked, body={"a": 1}, timeout=3)
+    changed = replace(asked, body={"a": 1}, timeout=Timeouts(total=3))
     outgoing = request_for(api_request, asked, changed, 3)
     assert outgoing is not api_request
     assert outgoing.json == {"a": 1}
@@ -128,7 +128,7 @@ class Limited(Layer):
 
     def flow(self, request: Request) -> Flow:
         """Set it."""
-        outcome: Outcome = yield Send(replace(request, timeout=self.seconds))
+        outcome: Outcome = yield Send(replace(request, timeout=Timeouts(total=self.seconds)))
         return outcome
 
 

@@ -11,7 +11,7 @@ from anthropic import NotGiven
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.flow import Request
+from labkit.flow import Request, Timeouts
 from labkit.timeouts import limit_of, shortened, within
 
 lengths = st.none() | st.floats(0.001, 1e4)
@@ -73,10 +73,10 @@ inf = float("inf")
     ("request_", "limit"),
     [
         (Request(), None),
-        (Request(timeout=3), 3),
+        (Request(timeout=Timeouts(total=3)), 3),
         (Request(deadline=110), 10),
-        (Request(deadline=110, timeout=3), 3),
-        (Request(deadline=110, timeout=30), 10),
+        (Request(deadline=110, timeout=Timeouts(total=3)), 3),
+        (Request(deadline=110, timeout=Timeouts(total=30)), 10),
         (Request(deadline=100), 0.001),
         (Request(deadline=50), 0.001),
     ],

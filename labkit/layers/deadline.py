@@ -21,10 +21,11 @@ class Deadline(Layer):
     after it, and the SDK's timeouts are shortened to what is left.  (A timeout set on the client
     itself is hidden from middleware: beside a deadline, give it per call or by a layer.)
 
-    Under `AsyncAnthropic` whatever is under way at the deadline is cancelled.  Under `Anthropic`
-    the attempt's own timeouts end it, or the next ping of a stream without content.  A stream
-    that has shown its first content is the caller's.  The caller gets
-    `labkit.errors.DeadlineExceeded`, with the failure that was waited out as its cause.
+    Whatever is under way at the deadline is ended: under `AsyncAnthropic` it is cancelled, under
+    `Anthropic` its connection is shut down.  That holds for a stream too while its caller reads
+    it.  The caller gets `labkit.errors.DeadlineExceeded`, with the failure that was waited out as
+    its cause.  (A sync client cannot be called off while it looks up the name of a host, nor
+    while it shares a connection of HTTP/2.)
 
     Raises ValueError unless `seconds` is positive.
     """

@@ -184,26 +184,36 @@ def test_2_3_a_stream_that_only_pings_is_left_at_the_deadline(world: World) -> N
     assert len(server.arrivals) == 1
 
 
-def test_2_3_a_body_that_drips_is_left_at_the_deadline() -> None:
-    """The async client is cut off; a sync one's body is read by httpx2, byte by byte."""
+def test_2_3_a_body_that_drips_is_left_at_the_deadline(world: World) -> None:
+    """However often a byte arrives in time for the SDK's timeout."""
     drops = [bytes([byte]) for byte in b'{"type": "message"}' * 20]
     reply = replace(stream(*drops, every_s=1), headers={"content-type": "application/json"})
-    world = World("async")
     with pytest.raises(DeadlineExceeded):
         world.run(lambda api: api.create(), Script(reply), [Deadline(20)], timeout=5)
     assert world.clock.now() == 20
 
 
-def test_after_its_first_content_a_stream_is_the_callers(world: World) -> None:
-    """He has seen something and decides how long to go on."""
+@pytest.mark.parametrize("call", ["events", "final", "wire_bytes"])
+def test_a_stream_that_is_being_read_is_cut_off_at_the_deadline(world: World, call: str) -> None:
+    """Who reads it waits no longer than who waits for it."""
     server = Script(stream(*EVENTS, every_s=4))
+    options = {"stream": True} if call == "wire_bytes" else {}
+    with pytest.raises(DeadlineExceeded, match="under way"):
+        world.run(lambda api: getattr(api, call)(**options), server, [Deadline(20), Retry()])
+    assert world.clock.now() == 20
+    assert len(server.arrivals) == 1
+
+
+def test_a_stream_that_has_said_all_it_has_to_say_ends_at_the_deadline(world: World) -> None:
+    """Nothing is missing, although the server holds the line."""
+    server = Script(stream(*EVENTS, *[PING] * 20, every_s=2))
     events = world.run(lambda api: api.events(), server, [Deadline(20)])
     assert events[-1].type == "message_stop"
-    assert world.clock.now() == 28
+    assert world.clock.now() == 20
 
 
 def test_a_wait_of_a_layer_inside_is_cut_short(world: World) -> None:
-    """Under the async client at once; a sync layer sleeps on, and then nothing is sent."""
+    """At once, and nothing is sent."""
 
     def dawdling(request: Request) -> Flow:
         yield Sleep(100)
@@ -214,7 +224,7 @@ def test_a_wait_of_a_layer_inside_is_cut_short(world: World) -> None:
     with pytest.raises(DeadlineExceeded):
         world.run(lambda api: api.create(), server, [Deadline(20), Scripted(dawdling)])
     assert server.arrivals == []
-    assert world.clock.now() == (20 if world.kind == "async" else 100)
+    assert world.clock.now() == 20
 
 
 def test_an_attempt_that_would_begin_too_late_is_not_begun(world: World) -> None:
@@ -268,15 +278,16 @@ def test_a_timeout_of_the_callers_own_stays_a_timeout() -> None:
 @given(
     st.floats(0.01, 50),
     st.sampled_from([SILENCE, REFUSED, refusal(latency_s=20), answer(latency_s=20)]),
+    st.sampled_from(["sync", "async"]),
 )
-def test_the_caller_knows_in_time(patience: float, reply: Any) -> None:
+def test_the_caller_knows_in_time(patience: float, reply: Any, kind: str) -> None:
     """Whatever the server does, there is an answer or an error by the deadline."""
-    world = World("async")
+    world = World(kind)
 
     async def scene(api: Api) -> float:
         with suppress(DeadlineExceeded, anthropic.APIError):
             await api.create()
-        return asyncio.get_running_loop().time()
+        return world.clock.now()
 
     assert world.run(scene, Script(reply), [Deadline(patience), Retry(seed=1)]) <= patience
 
