@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 from labkit.sim.reply import UPSTREAM, Reply
 
-__all__ = ["ERROR_LATENCY_S", "error_reply"]
+__all__ = ["ERROR_LATENCY_S", "PROXY_LATENCY_S", "error_reply"]
 
 ERROR_LATENCY_S = 0.05
 """Assumed time of an error answer."""
+PROXY_LATENCY_S = 0.02
+"""Assumed time of a 503, which comes from a proxy in front of the API."""
 
 
 def error_reply(

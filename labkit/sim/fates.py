@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from labkit.flow import Outcome
 from labkit.sim.breakage import DROP
 from labkit.sim.engine import Decision
+from labkit.sim.error_answers import ERROR_LATENCY_S, PROXY_LATENCY_S
 from labkit.sim.fault_kinds import ANSWERS, CODES, STOPS
-from labkit.sim.faults import ERROR_LATENCY_S, Fault
+from labkit.sim.faults import Fault
 from labkit.sim.prompt_cache import Plan, uncached
 
 __all__ = ["Fate", "fate"]
@@ -97,8 +98,10 @@ def _faulty(fault: Fault, decision: Decision) -> tuple[float, Outcome, bool]:
         return decision.duration_s, RESET, True
     if fault.kind == "refused":
         return 0.0, REFUSED, False
+    if fault.kind == "reset":
+        return 0.0, RESET, False
     if fault.kind == "unavailable":
-        return ERROR_LATENCY_S, UNAVAILABLE, False
+        return PROXY_LATENCY_S, UNAVAILABLE, False
     if fault.kind == "silence":
         return float("inf"), TIMED_OUT, True
     if fault.kind == "stream_error":

@@ -17,7 +17,7 @@ from math import inf
 
 from labkit.catalog import model
 from labkit.sim import breakage
-from labkit.sim.error_answers import ERROR_LATENCY_S, error_reply
+from labkit.sim.error_answers import ERROR_LATENCY_S, PROXY_LATENCY_S, error_reply
 from labkit.sim.fault_kinds import (
     ANSWERS,
     BATCH_FAULTS,
@@ -128,7 +128,8 @@ def apply(fault: Fault, healthy: Reply, request_id: str) -> Reply:
     if fault.kind in ANSWERS:
         return _answer(fault, request_id)
     if fault.kind == "unavailable":  # a proxy's plain text, not the API's JSON
-        return Reply(503, {"content-type": "text/plain"}, ((0.02, b"upstream connect error"),))
+        chunks = ((PROXY_LATENCY_S, b"upstream connect error"),)
+        return Reply(503, {"content-type": "text/plain"}, chunks)
     if fault.kind == "refused":
         return Reply(0, ending="refused")
     if fault.kind in ("reset", "silence"):

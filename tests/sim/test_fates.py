@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 import httpx2
 import pytest
-from anthropic import Anthropic, AnthropicError
+from anthropic import Anthropic, AnthropicError, APIError
 
 from labkit.catalog import model
 from labkit.clock import VirtualClock
@@ -75,6 +76,32 @@ def test_nothing_but_what_is_listed_differs() -> None:
     for kind in ELSEWHERE:
         fault = Fault(kind)
         assert fate(decided(fault), inf).outcome.status != over_the_wire(fault).status
+
+
+IN_STREAMS = ("cut", "stream_error")
+"""A fleet streams: these end an attempt with its first token."""
+BY_SIZE = ("drip",)
+"""A drip counts bytes, and an answer without words has a size that is assumed."""
+
+
+@pytest.mark.parametrize("kind", sorted(set(FAULTS) - set(BY_SIZE)))
+def test_a_fault_takes_the_same_time_with_and_without_words(kind: str) -> None:
+    """Here for a client that waits as long as the SDK does, to the millisecond."""
+    clock, fault = VirtualClock(), Fault(kind, lasts=30, retry_after=7)
+    api = SimulatedApi(faults=[fault])
+    http = httpx2.Client(transport=ReplyTransport(Simulated(api), clock), timeout=600)
+    client = Anthropic(api_key="k", http_client=http, max_retries=0)
+    with suppress(APIError, httpx2.HTTPError, ValueError):
+        said = client.messages.create(**ASK, stream=kind in IN_STREAMS)
+        if kind in IN_STREAMS:
+            list(said)
+    there = api.engine.decided
+    assert there is not None
+    if kind == "out_of_tokens":  # the wire has halved the answer before, a fate does it now
+        more = there.duration_s - there.first_token_s
+        doubled = 2 * there.output_tokens, there.duration_s + more
+        there = replace(there, output_tokens=doubled[0], duration_s=doubled[1])
+    assert fate(there, 600).seconds == pytest.approx(clock.now(), abs=0.01)
 
 
 def test_a_late_answer_takes_longer_by_what_the_fault_says() -> None:
