@@ -1,7 +1,8 @@
 """An adaptive limit: find out how many calls at once the service bears, and follow when it changes.
 
 Additive increase, multiplicative decrease (D. Chiu and R. Jain, 1989): one more call at a time
-while answers come as fast as ever, a tenth fewer as soon as it turns calls away or grows slow.
+while answers come as fast as ever, a tenth fewer as soon as it turns calls away, and so many
+fewer when it grows slow that answers should be fast again.
 Nobody tells a client its right limit, and the right one changes by the hour.
 """
 
@@ -16,7 +17,8 @@ __all__ = ["Adaptive"]
 
 CUT = 0.9
 """What a cut leaves of the limit (resilience.md 1.4: Netflix's AIMD)."""
-FORGETTING = 0.05
+DEEPEST_CUT = 0.5
+FORGETTING = 0.01
 """Share of each new window in the usual time: slowness must last to become usual."""
 
 
@@ -25,8 +27,9 @@ class Adaptive:
 
     It judges by windows of as many answers as the limit, at least `window`.  After a window with
     a mean time of at most `tolerance` times the usual one the limit grows by 1, if calls used
-    half of it; after a slower window it is cut, and so it is when a call is turned away
-    (`labkit.layers.overload`) or times out.  Calls that were sent before a cut do not cut again:
+    half of it; after a slower window it is cut to a tenth below usual / mean of it, which ends the
+    queue that the slowness came from; when a call is turned away (`labkit.layers.overload`) or
+    times out, it is cut by a tenth.  Calls that were sent before a cut do not cut again:
     they tell of the load before it.  Cancelled calls and wrong requests say nothing.
 
     For a stream the time counts to its first content, which shows load best; other times also
@@ -65,7 +68,7 @@ class Adaptive:
         if began < self._cut_at:
             return
         if overloaded(outcome) or outcome.unreachable:
-            self._cut(now)
+            self._cut(now, CUT)
         elif outcome.ok:
             self._answers += 1
             self._seconds += now - began
@@ -79,12 +82,12 @@ class Adaptive:
         self.usual_s = min(mean, usual + FORGETTING * (mean - usual))
         self._clear()
         if mean > self.tolerance * usual:
-            self._cut(now)
+            self._cut(now, max(DEEPEST_CUT, CUT * usual / mean))
         elif 2 * busiest >= self.limit:
             self._exact = min(float(self.most), self._exact + 1)
 
-    def _cut(self, now: float) -> None:
-        self._exact = max(float(self.least), self._exact * CUT)
+    def _cut(self, now: float, share: float) -> None:
+        self._exact = max(float(self.least), self._exact * share)
         self._cut_at = now
         self._clear()
 
