@@ -12,11 +12,13 @@ the call it led to.  Pinned exchanges and system turns in mid-conversation are n
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from labkit.context.estimates import Generation, blocks_of, estimate_message
+from labkit.context.policies import Goal
 from labkit.errors import UserError
 
 __all__ = ["Cut", "History", "Message", "Pin"]
@@ -86,6 +88,27 @@ class History:
             self._read_user(message, tokens, place)
         self.seen += 1
         self.tokens += tokens
+
+    def find(self, goal: Goal, left: Callable[[Cut], int]) -> Cut | None:
+        """Return the first cut that meets the goal, None without any.
+
+        `left` says how many tokens a cut leaves; from one cut to the next they only get fewer.
+        """
+        first = 0
+        if goal.turns is not None:
+            oldest = self.exchange - goal.turns + 1
+            first = bisect_left(self.cuts, oldest, key=lambda cut: cut.exchange)
+        if goal.tokens is None:
+            return self.cuts[first] if first < len(self.cuts) else None
+        for tokens in (goal.tokens, goal.or_tokens or goal.tokens):
+            place = bisect_left(self.cuts, -tokens, lo=first, key=lambda cut: -left(cut))
+            if place < len(self.cuts):
+                return self.cuts[place]
+        return None
+
+    def forget_before(self, cut: Cut) -> None:
+        """Let go of the cuts before this one."""
+        del self.cuts[: bisect_left(self.cuts, cut.start, key=lambda each: each.start)]
 
     def _read_system(self, message: Message, tokens: int) -> None:
         """Keep a system turn for good, once where the same is said again and again."""

@@ -14,9 +14,9 @@ the cut with the system turns that fell before it, then everything after.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from labkit.context.assembly import (
@@ -30,7 +30,7 @@ from labkit.context.calibration import Calibration
 from labkit.context.estimates import Generation, estimate_fixed, generation_of
 from labkit.context.forecasting import Forecast, Size, forecast
 from labkit.context.history import Cut, History, Message, Pin
-from labkit.context.policies import Goal, Policy
+from labkit.context.policies import Policy
 from labkit.errors import ContextLimit, UserError
 
 __all__ = ["Trimmed", "Window"]
@@ -147,7 +147,7 @@ class Window:
         """Find the cut that the policy asks for, and whether it wants it at its price."""
         before = self._size(self._cut, fixed)
         goal = self.policy.goal(before)
-        cut = None if goal is None else self._find(goal, fixed)
+        cut = None if goal is None else self._history.find(goal, partial(self._tokens, fixed))
         if cut is None or cut.start <= self._cut.start:
             return self._cut, None
         after = self._size(cut, fixed)
@@ -162,24 +162,10 @@ class Window:
         forced = self.policy.budget is not None and before.tokens > self.policy.budget
         return (cut if forced or self.policy.wants(known) else self._cut), known
 
-    def _find(self, goal: Goal, fixed: int) -> Cut | None:
-        """Return the first cut that meets the goal; from one to the next, less is left."""
-        cuts, wanted, first = self._history.cuts, goal.turns, 0
-        if wanted is not None:
-            oldest = self._history.exchange - wanted + 1
-            first = bisect_left(cuts, oldest, key=lambda cut: cut.exchange)
-        if goal.tokens is None:
-            return cuts[first] if first < len(cuts) else None
-        for tokens in (goal.tokens, goal.or_tokens or goal.tokens):
-            place = bisect_left(cuts, -tokens, lo=first, key=lambda cut: -self._tokens(fixed, cut))
-            if place < len(cuts):
-                return cuts[place]
-        return None
-
     def _move(self, cut: Cut, messages: Sequence[Message]) -> None:
         """Cut there, and forget what lies before."""
         del self._known[: cut.start - self._cut.start]
-        del self._history.cuts[: bisect_left(self._history.cuts, cut.start, key=_start)]
+        self._history.forget_before(cut)
         self._cut = cut
         places = carried_places(cut, self._history)
         self._carried = [(place, messages[place]) for place in places]
@@ -193,10 +179,6 @@ class Window:
 
     def _tokens(self, fixed: int, cut: Cut) -> int:
         return self.calibration.tokens(fixed + self._history.tokens - cut.lost)
-
-
-def _start(cut: Cut) -> int:
-    return cut.start
 
 
 def _refusal(tokens: int, policy: Policy) -> str:

@@ -21,22 +21,7 @@ TODAY = date(2026, 11, 22)
 NEWEST = "2026-10-21"
 MODELS = ("claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-5", "claude-opus-4-8")
 WITHOUT_SYSTEM_TURNS = ("claude-sonnet-4-6", "claude-haiku-4-5")
-WORDS = [
-    "the",
-    "queue",
-    "grows",
-    "while",
-    "a",
-    "breaker",
-    "waits",
-    "and",
-    "räume",
-    "füllen",
-    "sich",
-    "雨",
-    "with",
-    "retries",
-]
+WORDS = ["the", "queue", "grows", "while", "a", "breaker", "räume", "füllen", "雨", "retries"]
 PICTURE = {"type": "base64", "media_type": "image/png", "data": "AA=="}
 PAGES = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
 MARK = {"type": "ephemeral"}
