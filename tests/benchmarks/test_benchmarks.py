@@ -72,3 +72,16 @@ def test_the_server_is_compared_with_a_bare_echo() -> None:
         assert float(RATIO.findall(line)[0]) > 0
         assert re.search(rf"target {re.escape(target)}: (met|MISSED)$", line)
     assert re.match(r"20 streams, all whole after \d+\.\d s: \d+ were open at once", streams)
+
+
+def test_every_layer_and_the_stack_are_compared_with_other_libraries() -> None:
+    """A line for each, ratios to tenacity, and a verdict on the stack alone."""
+    lines = printed("layers.py", "--calls", "2", "--rounds", "1")[3:]
+    names = [re.split(r" {2,}", line)[0] for line in lines]
+    for peer in ("tenacity", "stamina", "pybreaker", "interlock-cb"):
+        assert peer in names
+    for layer in ("Deadline", "Fallback", "Retry", "Breaker", "Throttle", "Bulkhead"):
+        assert f"labkit: {layer}" in names
+    assert all(RATIO.search(line) for line in lines)
+    verdicts = [line for line in lines if re.search(r"target 3\.0: (met|MISSED)$", line)]
+    assert verdicts == [lines[names.index("labkit: the whole stack")]]
