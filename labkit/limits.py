@@ -51,8 +51,15 @@ class Limits:
 
     def outcome(self, seen: Outcome | None = None, cause: BaseException | None = None) -> Outcome:
         """Return the outcome of a wait that was ended, in place of the one that it led to."""
-        error = self.broken(getattr(seen.error, "request", None) if seen is not None else None)
-        error.__cause__ = cause if seen is None else seen.error
+        before = cause if seen is None else seen.error
+        error = self.broken(getattr(before, "request", None))
+        if (
+            seen is not None
+            and isinstance(error, DeadlineExceeded)
+            and isinstance(before, type(error))
+        ):
+            return seen  # a layer further in has said so already, and more
+        error.__cause__ = before
         return Outcome(error=error, unreachable=isinstance(error, anthropic.APITimeoutError))
 
 
