@@ -1,7 +1,8 @@
 """Several requests of one flow at once: threads of the sync client, tasks of the async one.
 
-Both end with the flow.  A task is cancelled; a thread cannot be, so its answer is closed when it
-comes.  Context variables are those of the call, so what is noted goes to the call's span.
+Both end with the flow.  A task is cancelled.  A thread cannot be, but the connection it waits for
+can be hung up on; where there is none just then, its answer is closed when it comes.  Context
+variables are those of the call, so what is noted goes to the call's span.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from labkit.clock import Clock, VirtualClock
 from labkit.errors import UserError
 from labkit.flow import Outcome, Ticket
+from labkit.hanging_up import hang_up_thread
 from labkit.sdk_outcome import close, close_async
 
 __all__ = ["AsyncRace", "Race"]
@@ -28,6 +30,7 @@ class Race:
         self._lock = threading.Lock()
         self._over = False
         self._tickets: list[Ticket] = []
+        self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
 
     def start(self, send: Callable[[], Outcome], clock: Clock) -> Ticket:
@@ -40,7 +43,9 @@ class Race:
         ticket = Ticket()
         self._tickets.append(ticket)
         work = partial(copy_context().run, self._work, send, ticket)
-        threading.Thread(target=work, name="labkit-attempt", daemon=True).start()
+        thread = threading.Thread(target=work, name="labkit-attempt", daemon=True)
+        self._threads.append(thread)
+        thread.start()
         return ticket
 
     def check(self) -> None:
@@ -53,6 +58,9 @@ class Race:
         with self._lock:
             self._over = True
             outcomes = [ticket.outcome for ticket in self._tickets]
+        for thread, outcome in zip(self._threads, outcomes, strict=True):
+            if outcome is None and thread.ident is not None:
+                hang_up_thread(thread.ident, Race._work.__code__)
         for outcome in outcomes:
             if _unread(outcome, final):
                 close(outcome)

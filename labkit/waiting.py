@@ -11,11 +11,13 @@ from labkit.clock import Clock, VirtualClock
 from labkit.errors import Deadlock
 from labkit.flow import Wait
 
-__all__ = ["wait", "wait_async"]
+__all__ = ["at_gate", "at_gate_async"]
 
 
-def wait(effect: Wait, clock: Clock) -> bool:
+def at_gate(effect: Wait, clock: Clock) -> bool:
     """Block the thread until the gate is open or `until` has come; say whether it is open.
+
+    Like the clock's `sleep` it raises DeadlineExceeded at the moment of an alarm of its thread.
 
     A virtual clock serves one thread, and that one waits here, so nobody is left to open the
     gate: the clock jumps to `until`.  Raises Deadlock where there is no such time.
@@ -28,17 +30,21 @@ def wait(effect: Wait, clock: Clock) -> bool:
                 "for another. Use the async client, or the real clock and threads."
             )
         clock.sleep(until - clock.now())
+    alarm = clock.alarms.earliest(until)
+    last = until if alarm is None else alarm.due
     opened = threading.Event()
     gate.subscribe(opened.set)
     try:
-        while not gate.is_open and (left := until - clock.now()) > 0:
+        while not gate.is_open and (left := last - clock.now()) > 0:
             opened.wait(min(left, threading.TIMEOUT_MAX))
-        return gate.is_open
     finally:
         gate.unsubscribe(opened.set)
+    if alarm is not None and not gate.is_open:
+        clock.sleep(until - clock.now())  # the alarm ends this with `DeadlineExceeded`
+    return gate.is_open
 
 
-async def wait_async(effect: Wait, clock: Clock) -> bool:
+async def at_gate_async(effect: Wait, clock: Clock) -> bool:
     """Suspend the task until the gate is open or `until` has come; say whether it is open.
 
     Any thread may open the gate.

@@ -12,7 +12,7 @@ from labkit.clock import Clock, SystemClock, VirtualClock
 from labkit.errors import Deadlock
 from labkit.flow import Gate, Wait
 from labkit.virtual_loop import run_virtual
-from labkit.waiting import wait, wait_async
+from labkit.waiting import at_gate, at_gate_async
 
 FAR = 3600.0
 """Seconds that no test would survive."""
@@ -48,7 +48,7 @@ def test_a_thread_waits_until_another_opens_the_gate(patience: float | None) -> 
     """And not a moment longer."""
     gate, clock = Subscribed(), SystemClock()
     thread = opened_by_a_thread(gate)
-    assert wait(Wait(gate, None if patience is None else clock.now() + patience), clock)
+    assert at_gate(Wait(gate, None if patience is None else clock.now() + patience), clock)
     thread.join()
 
 
@@ -56,7 +56,7 @@ def test_a_thread_waits_no_longer_than_until() -> None:
     """On the clock of the driver, and the gate forgets it."""
     gate, clock = Gate(), SystemClock()
     until = clock.now() + 0.02
-    assert not wait(Wait(gate, until), clock)
+    assert not at_gate(Wait(gate, until), clock)
     assert clock.now() >= until
 
 
@@ -64,18 +64,18 @@ def test_an_open_gate_keeps_nobody_and_a_time_that_is_over_neither() -> None:
     """On any clock, without moving it."""
     gate, clock = Gate(), VirtualClock(10.0)
     for kind in (SystemClock(), clock):
-        assert not wait(Wait(gate, kind.now() - 1.0), kind)
+        assert not at_gate(Wait(gate, kind.now() - 1.0), kind)
     gate.open()
     for kind in (SystemClock(), clock):
-        assert wait(Wait(gate), kind)
-        assert wait(Wait(gate, kind.now() - 1.0), kind)
+        assert at_gate(Wait(gate), kind)
+        assert at_gate(Wait(gate, kind.now() - 1.0), kind)
     assert clock.now() == 10.0
 
 
 def test_a_virtual_clock_jumps_since_nobody_else_can_open_the_gate() -> None:
     """To the time at which the wait ends."""
     clock = VirtualClock()
-    assert not wait(Wait(Gate(), 30.0), clock)
+    assert not at_gate(Wait(Gate(), 30.0), clock)
     assert clock.now() == 30.0
 
 
@@ -83,7 +83,7 @@ def test_a_virtual_clock_jumps_since_nobody_else_can_open_the_gate() -> None:
 def test_a_wait_without_an_end_on_a_virtual_clock_is_a_deadlock(until: float | None) -> None:
     """Said at once and in words, rather than hanging."""
     with pytest.raises(Deadlock, match="async client"):
-        wait(Wait(Gate(), until), VirtualClock())
+        at_gate(Wait(Gate(), until), VirtualClock())
 
 
 def test_a_task_waits_until_another_opens_the_gate() -> None:
@@ -92,7 +92,7 @@ def test_a_task_waits_until_another_opens_the_gate() -> None:
     async def scene() -> tuple[bool, float]:
         gate, loop = Gate(), asyncio.get_running_loop()
         loop.call_later(5.0, gate.open)
-        return await wait_async(Wait(gate, 60.0), clock), clock.now()
+        return await at_gate_async(Wait(gate, 60.0), clock), clock.now()
 
     clock = VirtualClock()
     assert run_virtual(scene(), clock) == (True, 5.0)
@@ -103,7 +103,7 @@ def test_a_task_waits_no_longer_than_until() -> None:
 
     async def scene() -> tuple[bool, float]:
         gate = Gate()
-        opened = await wait_async(Wait(gate, 7.0), clock)
+        opened = await at_gate_async(Wait(gate, 7.0), clock)
         gate.open()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -118,7 +118,7 @@ def test_a_task_that_is_cancelled_while_it_waits_is_forgotten() -> None:
 
     async def scene() -> None:
         gate = Gate()
-        waiting = asyncio.create_task(wait_async(Wait(gate, 60.0), clock))
+        waiting = asyncio.create_task(at_gate_async(Wait(gate, 60.0), clock))
         await asyncio.sleep(1.0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -135,7 +135,7 @@ def test_tasks_for_a_gate_that_nobody_opens_are_a_deadlock() -> None:
     """The virtual loop says so."""
 
     async def scene() -> None:
-        await wait_async(Wait(Gate()), clock)
+        await at_gate_async(Wait(Gate()), clock)
 
     clock = VirtualClock()
     with pytest.raises(Deadlock):
@@ -148,7 +148,7 @@ def test_a_thread_may_open_the_gate_of_a_task() -> None:
     async def scene(clock: Clock) -> bool:
         gate = Subscribed()
         thread = opened_by_a_thread(gate)
-        opened = await wait_async(Wait(gate, clock.now() + FAR), clock)
+        opened = await at_gate_async(Wait(gate, clock.now() + FAR), clock)
         thread.join()
         return opened
 
@@ -158,7 +158,7 @@ def test_a_thread_may_open_the_gate_of_a_task() -> None:
 def test_a_gate_that_opens_after_the_loop_has_gone_harms_nobody() -> None:
     """The thread that opens it has other things to do."""
     loop, gate = asyncio.new_event_loop(), Gate()
-    waiting = loop.create_task(wait_async(Wait(gate), SystemClock()))
+    waiting = loop.create_task(at_gate_async(Wait(gate), SystemClock()))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     gate.open()
