@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labkit.layers.retry_budget import RetryBudget
     from labkit.layers.rungs import Rung, canned, honest_refusal, other_model, shorter_answer, stale
     from labkit.layers.throttle import Throttle
+    from labkit.layers.trim import Trim
     from labkit.ledger import Ledger
     from labkit.sim.faults import Fault
     from labkit.sim.simulate import simulate
@@ -45,6 +46,7 @@ HOMES = {
     "Sleep": "labkit.flow",
     "Slider": "labkit.lab.widgets",
     "Throttle": "labkit.layers.throttle",
+    "Trim": "labkit.layers.trim",
     "canned": "labkit.layers.rungs",
     "honest_refusal": "labkit.layers.rungs",
     "other_model": "labkit.layers.rungs",
@@ -76,6 +78,7 @@ __all__ = [
     "Sleep",
     "Slider",
     "Throttle",
+    "Trim",
     "canned",
     "honest_refusal",
     "other_model",

@@ -8,7 +8,7 @@ from typing import Any
 from labkit.context.estimates import blocks_of
 from labkit.context.history import Cut, History, Message
 
-__all__ = ["assembled", "carried_places", "is_cached", "is_marked", "same_message"]
+__all__ = ["assembled", "bare_message", "carried_places", "is_cached", "is_marked", "same_message"]
 
 
 def assembled(messages: Sequence[Message], cut: Cut, history: History) -> list[Message]:
@@ -19,7 +19,7 @@ def assembled(messages: Sequence[Message], cut: Cut, history: History) -> list[M
     what it marked is gone, and it could come after one of a shorter lifetime.
     """
     pinned = [message for first, end in history.pins[: cut.pins] for message in messages[first:end]]
-    systems = [_bare(messages[place]) for place in history.systems[: cut.systems]]
+    systems = [bare_message(messages[place]) for place in history.systems[: cut.systems]]
     if cut.head:
         question: Sequence[Message] = [messages[place] for place in cut.head]
         return [*pinned, *question, *systems, *messages[cut.start :]]
@@ -37,7 +37,7 @@ def carried_places(cut: Cut, history: History) -> Iterator[int]:
 
 def same_message(one: Message, other: Message) -> bool:
     """Say whether two messages say the same; a breakpoint that moved changes nothing."""
-    return one is other or one == other or _bare(one) == _bare(other)
+    return one is other or one == other or bare_message(one) == bare_message(other)
 
 
 def is_cached(body: Mapping[str, Any]) -> bool:
@@ -61,7 +61,8 @@ def _length_of_question(messages: Sequence[Message], start: int) -> int:
     return length
 
 
-def _bare(message: Message) -> Message:
+def bare_message(message: Message) -> Message:
+    """Return a message without its breakpoints; what is said is spelled in one way."""
     plain = [
         {name: value for name, value in block.items() if name != "cache_control"}
         for block in blocks_of(message.get("content"))
