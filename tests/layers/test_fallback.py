@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.catalog import role
 from labkit.drivers import Layer
 from labkit.errors import BudgetSpent, CassetteMiss, CircuitOpen, ContextLimit, DeadlineExceeded
 from labkit.flow import Outcome, Request
@@ -29,6 +30,9 @@ from labkit.layers.rungs import (
     shorter_answer,
     stale,
 )
+from labkit.sim.faults import Fault
+from labkit.sim.simulate import simulate
+from labkit.sim.traffic import Task, requests, steady
 from tests.layers.flows import OVERLOADED
 from tests.layers.flows import World as Hand
 from tests.scenes import ASK as QUESTION
@@ -469,3 +473,33 @@ def test_a_ladder_that_cannot_be_is_refused(make: Callable[[], object]) -> None:
     """When it is built, and not in the outage."""
     with pytest.raises(ValueError, match=r"ladder|rung|Patience"):
         make()
+
+
+def test_in_a_fleet_every_call_is_answered_and_the_notes_say_by_which_rung() -> None:
+    """A minute in which one model is down: full before and after, the other one in between."""
+    traffic = requests(steady(5), until=180, mix=[Task("chat", 300, 60)], seed=1)
+    full, other = role("fast").id, "claude-sonnet-5-5"
+    stack = [
+        Fallback(other_model(other), canned("Later.")),
+        Breaker(lambda: Circuit(minimum=5, rest=5, longest_rest=5), seed=1),
+    ]
+    down = [
+        Fault("overloaded", start=60, end=120, model=full),
+        Fault("overloaded", start=80, end=100, model=other),
+    ]
+    result = simulate(traffic, stack=stack, api={"tier": None, "faults": down})
+    assert result.calls["ok"].all()
+    rungs = result.notes[result.notes["note"] == "rung"].set_index("call")["name"]
+    started = result.calls.set_index("call")["start_s"]
+    assert set(rungs.index) == set(started.index)
+    for since, until, expected in (
+        (0, 59, {"full"}),
+        (60, 78, {other}),
+        (80, 98, {"canned"}),
+        (110, 119, {other}),
+        (135, 180, {"full"}),
+    ):
+        within = started[(started >= since) & (started < until)].index
+        assert set(rungs[within]) == expected
+    sent = result.attempts[result.attempts["start_s"].between(60, 120)]
+    assert (sent["model"] == full).mean() < 0.3
