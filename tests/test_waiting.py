@@ -163,3 +163,4 @@ def test_a_gate_that_opens_after_the_loop_has_gone_harms_nobody() -> None:
     loop.close()
     gate.open()
     assert gate.is_open
+    assert not waiting.done()
