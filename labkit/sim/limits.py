@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from math import ceil
 
 __all__ = ["TIERS", "Bucket", "Limits", "RateLimiter", "Refusal", "limit_class", "tier_limits"]
@@ -40,6 +41,7 @@ SHARED = {
 """Classes with one bucket for several models; every other model has its own."""
 
 
+@cache
 def limit_class(model_id: str) -> str:
     """Return the class whose buckets a model draws on (claude-api.md 2.1)."""
     for name, prefixes in SHARED.items():
@@ -141,9 +143,9 @@ class RateLimiter:
         self.advance(now)
         requests, taken, given, at = self.requests, self.input, self.output, epoch + now
         left_in, left_out = _thousands(taken), _thousands(given)
-        full_in = _stamp(at + taken.wait_for(taken.capacity))
-        full_out = _stamp(at + given.wait_for(given.capacity))
-        full = _stamp(at + requests.wait_for(requests.capacity))
+        full_in = _stamp(ceil(at + taken.wait_for(taken.capacity)))
+        full_out = _stamp(ceil(at + given.wait_for(given.capacity)))
+        full = _stamp(ceil(at + requests.wait_for(requests.capacity)))
         return {
             "anthropic-ratelimit-requests-limit": str(requests.capacity),
             "anthropic-ratelimit-requests-remaining": str(int(max(0.0, requests.level))),
@@ -164,6 +166,7 @@ def _thousands(bucket: Bucket) -> int:
     return round(max(0.0, bucket.level) / 1000) * 1000
 
 
-def _stamp(seconds: float) -> str:
-    at = datetime.fromtimestamp(ceil(seconds), UTC)
+@lru_cache(maxsize=8)
+def _stamp(second: int) -> str:
+    at = datetime.fromtimestamp(second, UTC)
     return f"{at.isoformat()[:19]}Z"  # strftime takes ten times as long

@@ -34,6 +34,8 @@ class ToolResult:
 
 def mapped(value: object) -> Mapping[str, Any]:
     """Return the value if it is a JSON object, else an empty one."""
+    if value is None:  # so are most settings, and to ask what they are would take longest
+        return {}
     return value if isinstance(value, (dict, Mapping)) else {}  # a dict is told fastest
 
 
