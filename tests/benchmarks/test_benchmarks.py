@@ -85,3 +85,13 @@ def test_every_layer_and_the_stack_are_compared_with_other_libraries() -> None:
     assert all(RATIO.search(line) for line in lines)
     verdicts = [line for line in lines if re.search(r"target 3\.0: (met|MISSED)$", line)]
     assert verdicts == [lines[names.index("labkit: the whole stack")]]
+
+
+def test_a_turn_of_a_window_is_compared_with_recounting_and_langchain() -> None:
+    """A line for each length of history, and a verdict on how much labkit's time grows."""
+    _, heading, *rows, verdict = printed("context.py", "--turns", "50", "200", "--rounds", "1")
+    assert heading.split()[1:] == ["labkit", "naive", "recount", "LangChain"]
+    assert [row.split()[0] for row in rows] == ["50", "200"]
+    assert all(float(figure.replace(",", "")) > 0 for row in rows for figure in row.split())
+    assert float(RATIO.findall(verdict)[0]) > 0
+    assert re.search(r"target 2\.0: (met|MISSED)$", verdict)
