@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from labkit.lab.widgets import Slider, playground, predict
     from labkit.layers.attempt_timeout import AttemptTimeout
     from labkit.layers.breaker import Breaker
+    from labkit.layers.client_throttle import ClientThrottle
     from labkit.layers.deadline import Deadline
     from labkit.layers.fallback import Fallback, rung_of
+    from labkit.layers.load_shedding import LoadShedding
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
+    from labkit.layers.room import Room
     from labkit.layers.rungs import Rung, canned, honest_refusal, other_model, shorter_answer, stale
     from labkit.layers.throttle import Throttle
     from labkit.layers.trim import Trim
@@ -29,18 +32,21 @@ if TYPE_CHECKING:
 HOMES = {
     "AttemptTimeout": "labkit.layers.attempt_timeout",
     "Breaker": "labkit.layers.breaker",
+    "ClientThrottle": "labkit.layers.client_throttle",
     "Deadline": "labkit.layers.deadline",
     "Fallback": "labkit.layers.fallback",
     "Fault": "labkit.sim.faults",
     "Lab": "labkit.lab.session",
     "Layer": "labkit.drivers",
     "Ledger": "labkit.ledger",
+    "LoadShedding": "labkit.layers.load_shedding",
     "Note": "labkit.flow",
     "Now": "labkit.flow",
     "Outcome": "labkit.flow",
     "Request": "labkit.flow",
     "Retry": "labkit.layers.retry",
     "RetryBudget": "labkit.layers.retry_budget",
+    "Room": "labkit.layers.room",
     "Rung": "labkit.layers.rungs",
     "Send": "labkit.flow",
     "Sleep": "labkit.flow",
@@ -61,18 +67,21 @@ HOMES = {
 __all__ = [
     "AttemptTimeout",
     "Breaker",
+    "ClientThrottle",
     "Deadline",
     "Fallback",
     "Fault",
     "Lab",
     "Layer",
     "Ledger",
+    "LoadShedding",
     "Note",
     "Now",
     "Outcome",
     "Request",
     "Retry",
     "RetryBudget",
+    "Room",
     "Rung",
     "Send",
     "Sleep",
