@@ -16,6 +16,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any
 
+import anthropic
 import httpx2
 
 from labkit.limits import Limits
@@ -23,6 +24,9 @@ from labkit.reading import Vigil, in_time
 from labkit.verdict import OPAQUE, Verdict, Watch
 
 __all__ = ["limit", "peek", "peek_async", "verdict_of"]
+
+BROKEN = (httpx2.TransportError, anthropic.APIConnectionError)
+"""What the server's end of a stream does to its reader: cut, or silent for too long."""
 
 
 class _Peeked:
@@ -51,6 +55,7 @@ class _Peeked:
     def check_end(self) -> None:
         self.watch.end()
         if not self.watch.complete:
+            self.watch.ending.broke = True
             raise httpx2.RemoteProtocolError("the stream ended without a stop reason")
 
 
@@ -64,9 +69,13 @@ class _Resumed(_Peeked, httpx2.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         if self.start:
             yield self.start
-        for chunk in self.rest:
-            self.watch.feed(chunk)
-            yield chunk
+        try:
+            for chunk in self.rest:
+                self.watch.feed(chunk)
+                yield chunk
+        except BROKEN:
+            self.watch.ending.broke = True
+            raise
         self.check_end()
 
     def close(self) -> None:
@@ -85,9 +94,13 @@ class _ResumedAsync(_Peeked, httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.start:
             yield self.start
-        async for chunk in self.rest:
-            self.watch.feed(chunk)
-            yield chunk
+        try:
+            async for chunk in self.rest:
+                self.watch.feed(chunk)
+                yield chunk
+        except BROKEN:
+            self.watch.ending.broke = True
+            raise
         self.check_end()
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OPAQUE", "Verdict", "Watch", "error_in"]
+__all__ = ["OPAQUE", "Ending", "Verdict", "Watch", "error_in"]
 
 BEFORE_CONTENT = frozenset({"message_start", "content_block_start", "content_block_stop", "ping"})
 """After these nothing has been shown to anyone.  An event we do not know counts as content."""
@@ -42,11 +42,21 @@ class Verdict:
         return self.truncated or self.error_type is not None
 
 
+class Ending:
+    """Whether a stream broke while somebody read it: by an error event, a cut, or silence."""
+
+    __slots__ = ("broke",)
+
+    def __init__(self) -> None:
+        self.broke = False
+
+
 class Watch:
     """Follows a stream chunk by chunk.
 
     `verdict` is None until there is one; `complete` says whether the stream may end here, and
     `closed` that nothing is missing; `contents` counts the events that are no mere sign of life.
+    `ending` outlives it and says whether the stream broke after its first content.
     A stream in an encoding other than gzip and deflate cannot be read: it passes as good.
     """
 
@@ -60,6 +70,7 @@ class Watch:
         self._unfinished = ""
         self.verdict: Verdict | None = None
         self.complete = self.closed = False
+        self.ending = Ending()
         self.contents = 0
         if not plain and encoding not in WINDOW_BITS:
             self._give_up()
@@ -91,6 +102,8 @@ class Watch:
         self.closed = self.closed or name in CLOSING or _has_stop_reason(name, data)
         self.complete = self.complete or self.closed
         self.contents += bool(name) and name != "ping"
+        if name == "error" and self.verdict is not None:
+            self.ending.broke = True
         if self.verdict is None and name and name not in BEFORE_CONTENT:
             self.verdict = Verdict(*error_in(_parsed(data))) if name == "error" else Verdict()
 

@@ -2,17 +2,22 @@
 
 Place it inside of `Retry`: every attempt is counted, and a refusal is not retried.  Outside,
 it would see one long call where there were four failures (resilience.md 2.2, check 9).
+
+A stream counts as good at its first content, and as failed if it breaks later while somebody
+reads it; the circuit learns that with the next call.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
+from weakref import ref
 
 from labkit.drivers import Layer
 from labkit.errors import CircuitOpen
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send
-from labkit.layers.circuit import Circuit
+from labkit.layers.circuit import Circuit, Permit
 
 __all__ = ["Breaker", "verdict"]
 
@@ -46,12 +51,15 @@ class Breaker(Layer):
         dice = random.Random(seed)
         self._make = circuit if circuit is not None else lambda: Circuit(dice=dice)
         self.circuits: dict[tuple[str, str], Circuit] = {}
+        self._read_on: list[tuple[ref[Any], Any, Circuit, Permit]] = []
 
     def flow(self, request: Request) -> Flow:
         """Ask for a permit, send, and record what came of it."""
         circuit = self._circuit(request)
         now: float = yield Now()
         was = circuit.state
+        if self._read_on:
+            self._look_after_streams(now)
         permit = circuit.admit(now)
         try:
             if circuit.state is not was:
@@ -64,6 +72,8 @@ class Breaker(Layer):
             if failed is not None:
                 now, was = (yield Now()), circuit.state
                 circuit.record(permit, now, failed=failed)
+                if request.stream and not failed:
+                    self._read_on_later(outcome, circuit, permit)
                 permit = None
         finally:  # a call that was cut short, or says nothing, gives its permit back
             if permit is not None:
@@ -71,6 +81,23 @@ class Breaker(Layer):
         if circuit.state is not was:
             yield Note("circuit", was=was.value, now=circuit.state.value)
         return outcome
+
+    def _read_on_later(self, outcome: Outcome, circuit: Circuit, permit: Permit) -> None:
+        """Remember a stream, but not for longer than its reader does."""
+        response = getattr(outcome.value, "http_response", None)
+        watch = getattr(getattr(response, "stream", None), "watch", None)
+        if watch is not None:
+            self._read_on.append((ref(watch), watch.ending, circuit, permit))
+
+    def _look_after_streams(self, now: float) -> None:
+        """Tell the circuits of streams that broke, and forget those that have ended."""
+        read_on, self._read_on = self._read_on, []
+        for stream, ending, circuit, permit in read_on:
+            watch = stream()
+            if ending.broke:
+                circuit.broke(permit, now)
+            elif watch is not None and not watch.closed:
+                self._read_on.append((stream, ending, circuit, permit))
 
     def _circuit(self, request: Request) -> Circuit:
         body = request.body

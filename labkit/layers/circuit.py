@@ -111,6 +111,17 @@ class Circuit:
         if (failed or slow) and self.state is CLOSED:
             self._judge(now)
 
+    def broke(self, permit: Permit, now: float) -> None:
+        """Take note that a call recorded as good has failed after all: its stream broke later."""
+        if permit.generation != self.generation:
+            return
+        if permit.probe:
+            self._change("a probe failed", now)
+        else:
+            self._health.correct(now)
+            if self.state is CLOSED:
+                self._judge(now)
+
     def cancel(self, permit: Permit) -> None:
         """Take a permit back whose call says nothing about the service: cancelled, or a 429."""
         if permit in self._probing:

@@ -43,6 +43,12 @@ class Health:
             newest[2] += failed
             newest[3] += slow
 
+    def correct(self, now: float) -> None:
+        """Count as failed, from now on, a call that was entered as good and broke later."""
+        if now >= self._ends:
+            self._move_to(now)
+        self._newest[2] += 1
+
     def counts(self, now: float) -> Counts:
         """Return what the window holds at `now`."""
         if now >= self._ends:

@@ -6,6 +6,7 @@ Where another library fails a check, the test says so: when it learns, the test 
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,7 +27,19 @@ from labkit.layers.retry import Retry
 from tests.layers.flows import OK, OVERLOADED
 from tests.layers.flows import World as Hand
 from tests.layers.rivals import BREAKERS, CHECKS, checked, table
-from tests.wire import EVENTS, OVERLOAD, RESET, SILENCE, START, answer, refusal, stream
+from tests.wire import (
+    BLOCK,
+    CALL,
+    EVENTS,
+    OVERLOAD,
+    RESET,
+    SILENCE,
+    START,
+    WORD,
+    answer,
+    refusal,
+    stream,
+)
 from tests.world import Api, Script, World
 
 OTHERS = [name for name in BREAKERS if name != "labkit"]
@@ -248,3 +261,74 @@ def test_failures_of_one_model_leave_the_breaker_closed_for_another() -> None:
     assert isinstance(hand.run(guard.flow(Request({"model": "a"}))).error, CircuitOpen)
     for body in ({"model": "b"}, {"model": "a", "speed": "fast"}):
         assert hand.run(guard.flow(Request(body))).ok
+
+
+@pytest.mark.parametrize(
+    ("broken", "fails"),
+    [
+        (stream(START, BLOCK, WORD, OVERLOAD), True),
+        (stream(START, BLOCK, WORD), True),
+        (stream(START, BLOCK, WORD, ending="reset"), True),
+        (stream(*EVENTS), False),
+    ],
+    ids=["error event", "no stop reason", "connection reset", "whole"],
+)
+def test_4_a_stream_that_breaks_after_its_first_content_counts_too(
+    world: World, broken: Any, fails: bool
+) -> None:
+    """It looked good when it came; the circuit learns better with the next call."""
+    guard = Breaker(lambda: Circuit(minimum=4, dice=random.Random(1)))
+
+    async def calls(api: Api) -> int:
+        for _ in range(4):
+            with suppress(anthropic.APIError, httpx2.TransportError):
+                await api.events()
+        return await refusals(api)
+
+    server = Script(broken)
+    assert world.run(calls, server, [guard]) == (1 if fails else 0)
+
+
+async def refusals(api: Api) -> int:
+    """Make one more call and count its refusal."""
+    try:
+        await api.events()
+    except CircuitOpen:
+        return 1
+    except (anthropic.APIError, httpx2.TransportError):
+        return 0
+    return 0
+
+
+def test_4_a_stream_whose_reader_leaves_says_nothing_and_is_forgotten(world: World) -> None:
+    """Neither a failure nor a leak."""
+    guard = Breaker(lambda: Circuit(minimum=4))
+
+    async def calls(api: Any) -> None:
+        for _ in range(8):
+            opened = await api.result(api.client.messages.create(**CALL, stream=True))
+            await api.result(opened.close())
+            del opened
+        gc.collect()
+        await api.events()
+
+    world.run(calls, Script(stream(*EVENTS)), [guard])
+    (circuit,) = guard.circuits.values()
+    assert (circuit.state, circuit.statistics(0).failures) == (State.CLOSED, 0)
+    assert len(guard._read_on) <= 1
+
+
+def test_4_a_probe_whose_stream_breaks_opens_it_again() -> None:
+    """Half-open, one good first content is not yet recovery."""
+    one = Circuit(minimum=1, successes=2, dice=random.Random(1))
+    permit = one.admit(0)
+    assert permit is not None
+    one.record(permit, 0, failed=True)
+    now = one.statistics(0).rest_left
+    probe = one.admit(now)
+    assert probe is not None
+    one.record(probe, now, failed=False)
+    one.broke(probe, now + 1)
+    assert one.state is State.OPEN
+    one.broke(probe, now + 2)
+    assert one.state is State.OPEN

@@ -280,6 +280,7 @@ class CircuitMachine(RuleBasedStateMachine):
             dice=random.Random(7),
         )
         self.out: list[Permit] = []
+        self.read_on: list[Permit] = []
         self.states = [self.circuit.state]
 
     def watch(self) -> None:
@@ -311,6 +312,19 @@ class CircuitMachine(RuleBasedStateMachine):
         permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
         state, stale = self.circuit.state, permit.generation != self.circuit.generation
         self.circuit.record(permit, self.now, failed=failed)
+        if stale:
+            assert self.circuit.state is state
+        if not failed:
+            self.read_on.append(permit)
+        self.watch()
+
+    @precondition(lambda self: self.read_on)
+    @rule(data=st.data())
+    def break_later(self, data: st.DataObject) -> None:
+        """A stream that looked good breaks while somebody reads it."""
+        permit = self.read_on.pop(data.draw(st.integers(0, len(self.read_on) - 1)))
+        state, stale = self.circuit.state, permit.generation != self.circuit.generation
+        self.circuit.broke(permit, self.now)
         if stale:
             assert self.circuit.state is state
         self.watch()
