@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit.context.billing import Bill, Plan, SummaryPlan, bill
     from labkit.context.calibration import Calibration
     from labkit.context.estimates import estimate_request, exact_tokens
     from labkit.context.forecasting import Forecast, Size, forecast
@@ -24,36 +25,44 @@ if TYPE_CHECKING:
     from labkit.context.window import Trimmed, Window
 
 HOMES = {
+    "Bill": "labkit.context.billing",
     "Blocks": "labkit.context.policies",
     "Calibration": "labkit.context.calibration",
     "Forecast": "labkit.context.forecasting",
     "Goal": "labkit.context.policies",
     "Limit": "labkit.context.policies",
+    "Plan": "labkit.context.billing",
     "Policy": "labkit.context.policies",
     "PriceAware": "labkit.context.policies",
     "Size": "labkit.context.forecasting",
     "SlidingWindow": "labkit.context.policies",
+    "SummaryPlan": "labkit.context.billing",
     "TokenBudget": "labkit.context.policies",
     "Trimmed": "labkit.context.window",
     "Window": "labkit.context.window",
+    "bill": "labkit.context.billing",
     "estimate_request": "labkit.context.estimates",
     "exact_tokens": "labkit.context.estimates",
     "forecast": "labkit.context.forecasting",
 }
 
 __all__ = [
+    "Bill",
     "Blocks",
     "Calibration",
     "Forecast",
     "Goal",
     "Limit",
+    "Plan",
     "Policy",
     "PriceAware",
     "Size",
     "SlidingWindow",
+    "SummaryPlan",
     "TokenBudget",
     "Trimmed",
     "Window",
+    "bill",
     "estimate_request",
     "exact_tokens",
     "forecast",

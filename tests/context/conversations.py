@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from labkit.sim.validation import complaint
 
-__all__ = ["Talk", "judged", "talks"]
+__all__ = ["Talk", "judged", "talk", "talks"]
 
 TODAY = date(2026, 11, 22)
 NEWEST = "2026-10-21"
@@ -56,10 +56,12 @@ def judged(body: Any) -> str:
 
 def talks(longest: int = 12) -> st.SearchStrategy[Talk]:
     """Draw conversations of one to `longest` exchanges."""
-    return st.builds(lambda seed, size: _Writer(seed).talk(size), SEEDS, st.integers(1, longest))
+    return st.builds(talk, st.integers(0, 2**32), st.integers(1, longest))
 
 
-SEEDS = st.integers(0, 2**32)
+def talk(seed: int, exchanges: int) -> Talk:
+    """Write the conversation of a seed, of so many exchanges."""
+    return _Writer(seed).talk(exchanges)
 
 
 class _Writer:

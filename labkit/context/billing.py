@@ -18,7 +18,7 @@ from labkit.context.forecasting import Size, forecast
 from labkit.context.policies import Policy
 from labkit.errors import ContextLimit
 
-__all__ = ["Bill", "Plan", "Summary", "bill"]
+__all__ = ["Bill", "Plan", "SummaryPlan", "bill"]
 
 PER_TOKEN = Decimal("1e-6")
 
@@ -45,7 +45,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SummaryPlan:
     """What is cut is summed up in so many `tokens`, put after the system prompt.
 
     Without a `model` of its own, the conversation's model writes it as one more turn and so
@@ -87,7 +87,7 @@ class _State:
 
 
 def bill(
-    model: str | Model, plan: Plan, policy: Policy | None = None, summary: Summary | None = None
+    model: str | Model, plan: Plan, policy: Policy | None = None, summary: SummaryPlan | None = None
 ) -> Bill:
     """Work the conversation out; without a policy nothing is trimmed.
 
@@ -107,7 +107,7 @@ def _prompt(plan: Plan, state: _State) -> int:
 
 
 def _trim(
-    row: Model, plan: Plan, policy: Policy, summary: Summary | None, state: _State
+    row: Model, plan: Plan, policy: Policy, summary: SummaryPlan | None, state: _State
 ) -> Decimal:
     """Cut whole exchanges as the policy says, and return what summing them up costs."""
     tokens = _prompt(plan, state)
@@ -151,7 +151,7 @@ def _turn(row: Model, plan: Plan, state: _State) -> Decimal:
 
 
 def _summing_up(
-    row: Model, plan: Plan, summary: Summary | None, state: _State, dropped: int
+    row: Model, plan: Plan, summary: SummaryPlan | None, state: _State, dropped: int
 ) -> Decimal:
     if summary is None:
         return Decimal(0)
