@@ -5,35 +5,39 @@
 One `labkit serve` per fault runs in a process of its own.  Sync and async clients ask it plainly
 and for a stream that is read to its end, through `Deadline` and `Retry`.  The excess is the wall
 time beyond the deadline, the worst of all rounds; a call that ends before it has none.  At the
-end: what a deadline costs a call that answers at once, against the same call without.
+end: what the watching itself costs a call.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+import timeit
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import anthropic
 import httpx2
 
-from labkit import Deadline, Layer, Retry
+from labkit import Deadline, Retry
+from labkit.clock import SystemClock
 from labkit.errors import LabkitError
-from labkit.layers.attempt_timeout import AttemptTimeout
+from labkit.flow import Outcome, Request
+from labkit.limits import limits_of
+from labkit.patience import wait, wait_async
 from labkit.sim.fault_kinds import BATCH_FAULTS, FAULTS
 
 ALLOWED_S = 0.05
 SPEED = 20
+REPEATED = 10_000
 AFTER = 4
 """Events before the faults strike that can wait for some."""
 LABKIT = ("-c", "from labkit.cli import main; main()", "serve", "--port", "0")
@@ -66,7 +70,7 @@ def main() -> None:
         worst = max(worst, *found)
     verdict = "met" if worst <= ALLOWED_S else "MISSED"
     print(f"worst of all {worst * 1000:.1f} ms; target {ALLOWED_S * 1000:.0f}: {verdict}")
-    for line in prices(max(200, 40 * options.rounds)):
+    for line in prices():
         print(line)
 
 
@@ -135,63 +139,35 @@ async def call_async(client: anthropic.AsyncAnthropic, *, stream: bool) -> float
     return time.perf_counter() - began
 
 
-def prices(calls: int) -> Iterator[str]:
-    """Yield what layers cost in CPU time, against one layer that passes everything on."""
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    body = {"id": "m", "type": "message", "role": "assistant", "content": [], "usage": usage}
+def prices() -> Iterator[str]:
+    """Yield what the watching itself costs around an answer that is there at once."""
+    clock, asked = SystemClock(), Request()
+    limited = asked.within(clock.now() + 600)
+    outcome = Outcome(status=200)
 
-    def answer(_: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json=body)
+    def sync(request: Request) -> Outcome:
+        limits = limits_of(request, asked, clock)
+        return outcome if limits is None else wait(limits, lambda: outcome)
 
-    def client(layer: Layer) -> Callable[[], object]:
-        http = httpx2.Client(transport=httpx2.MockTransport(answer))
-        asking = anthropic.Anthropic(
-            api_key="k", max_retries=0, middleware=[layer], http_client=http
-        )
-        return lambda: asking.messages.create(**BODY)
+    async def answer() -> Outcome:
+        return outcome
 
-    def client_async(layer: Layer) -> Callable[[], Awaitable[object]]:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-        asking = anthropic.AsyncAnthropic(
-            api_key="k", max_retries=0, middleware=[layer], http_client=http
-        )
-        return lambda: asking.messages.create(**BODY)
+    async def on_a_loop(request: Request) -> Outcome:
+        limits = limits_of(request, asked, clock)
+        return await (answer() if limits is None else wait_async(limits, answer()))
 
-    layers: dict[str, Callable[[], Layer]] = {
-        "Deadline": lambda: Deadline(60),
-        "AttemptTimeout": lambda: AttemptTimeout(connect=5, first_token=60, total=60),
-    }
-    for name, make in layers.items():
-        us = compared(client(Layer()), client(make()), calls) * 1e6
-        yield f"{name}: {us:.1f} µs more CPU time a call than a layer that passes on, sync"
-        us = asyncio.run(compared_async(client_async(Layer()), client_async(make()), calls)) * 1e6
-        yield f"{name}: {us:.1f} µs more CPU time a call than a layer that passes on, async"
+    async def many(request: Request) -> None:
+        for _ in range(REPEATED):
+            await on_a_loop(request)
 
+    def run(request: Request) -> None:
+        asyncio.run(many(request))
 
-def compared(plain: Callable[[], object], tried: Callable[[], object], calls: int) -> float:
-    """Return how much longer the median call takes, in CPU seconds; the two take turns."""
-    turns: tuple[list[float], list[float]] = ([], [])
-    gc.disable()
-    for number in range(2 * calls):
-        began = time.thread_time()
-        (tried if number % 2 else plain)()
-        turns[number % 2].append(time.thread_time() - began)
-    gc.enable()
-    return median(turns[1]) - median(turns[0])
-
-
-async def compared_async(
-    plain: Callable[[], Awaitable[object]], tried: Callable[[], Awaitable[object]], calls: int
-) -> float:
-    """Do the same on a loop."""
-    turns: tuple[list[float], list[float]] = ([], [])
-    gc.disable()
-    for number in range(2 * calls):
-        began = time.thread_time()
-        await (tried if number % 2 else plain)()
-        turns[number % 2].append(time.thread_time() - began)
-    gc.enable()
-    return median(turns[1]) - median(turns[0])
+    for name, request in (("without a deadline", asked), ("with one", limited)):
+        took = min(timeit.repeat(partial(sync, request), number=REPEATED))
+        yield f"sync, {name}: {took / REPEATED * 1e6:.1f} µs a call"
+        took = min(timeit.repeat(partial(run, request), number=1))
+        yield f"async, {name}: {took / REPEATED * 1e6:.1f} µs a call"
 
 
 if __name__ == "__main__":
