@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.flow import Outcome
+from labkit.flow import Outcome, Request
 from labkit.sim.breakage import DROP
 from labkit.sim.engine import Decision
 from labkit.sim.error_answers import ERROR_LATENCY_S, PROXY_LATENCY_S
@@ -12,7 +12,10 @@ from labkit.sim.fault_kinds import ANSWERS, CODES, STOPS
 from labkit.sim.faults import Fault
 from labkit.sim.prompt_cache import Plan, uncached
 
-__all__ = ["Fate", "fate"]
+__all__ = ["Fate", "fate", "patience_of"]
+
+DEFAULT_TIMEOUT_S = 600.0
+"""The SDK's (claude-api.md 9.1)."""
 
 OK = Outcome(status=200)
 TIMED_OUT = Outcome(error=TimeoutError("the attempt timed out"), unreachable=True)
@@ -45,6 +48,17 @@ class Fate:
     def plan(self) -> Plan:
         """How the prompt billed divides into uncached, read and written tokens."""
         return self.cached if self.cached is not None else uncached(self.input_tokens)
+
+
+def patience_of(request: Request, now: float) -> float:
+    """Return the seconds a client waits for a plain answer: to connect takes no time here."""
+    limits, lengths = request.timeout, [DEFAULT_TIMEOUT_S]
+    if limits is not None:
+        given = [length for length in (limits.first_token, limits.total) if length is not None]
+        lengths = given or lengths
+    if request.deadline is not None:
+        lengths.append(request.deadline - now)
+    return min(lengths)
 
 
 def fate(decision: Decision, patience: float) -> Fate:

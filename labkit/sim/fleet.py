@@ -17,14 +17,12 @@ from labkit.errors import DeadlineExceeded, Deadlock, UserError
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
 from labkit.sim.branches import LATER, Event, Grove
 from labkit.sim.engine import Ask, Engine
-from labkit.sim.fates import Fate, fate
+from labkit.sim.fates import Fate, fate, patience_of
 from labkit.sim.traffic import Arrival
 from labkit.sim.under_way import Call, Sink
 
 __all__ = ["Call", "Fleet", "Layered", "Sink"]
 
-DEFAULT_TIMEOUT_S = 600.0
-"""The SDK's (claude-api.md 9.1)."""
 ROUNDING = 1e-9
 """Seconds; what ends so close to the deadline ends at it."""
 
@@ -151,9 +149,7 @@ class Fleet:
         call.sent_at = now
         call.model = name = body["model"]
         asked = self._models.get(name) or self._models.setdefault(name, model(name))
-        patience = DEFAULT_TIMEOUT_S if request.timeout is None else request.timeout
-        if deadline is not None:
-            patience = min(patience, deadline - now)
+        patience = patience_of(request, now)
         fault = self.engine.strike(now, model_name=name, path=request.path)
         prefix = call.arrival.prefix if name == call.arrival.model else None  # caches are a model's
         ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"], prefix)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labkit.errors import DeadlineExceeded, UnknownModel, UserError
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.breaker import Breaker
 from labkit.layers.circuit import Circuit
 from labkit.layers.circuit_states import State
@@ -135,6 +136,16 @@ def test_without_a_timeout_the_usual_patience_is_the_sdks() -> None:
     """Ten minutes of silence."""
     (usual,) = played([], calls_at(0.0), Fault("silence")).attempts
     assert (usual.end_s, usual.reason) == (600.0, "TimeoutError")
+
+
+@pytest.mark.parametrize("limit", ["first_token", "total"])
+def test_an_attempts_timeout_ends_it(limit: str) -> None:
+    """A plain answer comes whole, so both limits mean the same; the deadline may be sooner."""
+    timeout = AttemptTimeout(**{limit: 5.0})
+    (row,) = played([timeout], calls_at(1.0), Fault("silence")).attempts
+    assert (row.end_s, row.reason) == (6.0, "TimeoutError")
+    (row,) = played([Deadline(2), timeout], calls_at(1.0), Fault("silence")).attempts
+    assert row.end_s == 3.0
 
 
 def test_an_answer_within_the_deadline_is_an_answer() -> None:
