@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from labkit.flow import Flow, Now, Outcome, Request, Send
+from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.backoff import Fixed, FullJitter
 from labkit.layers.breaker import Breaker
 from labkit.layers.circuit import Circuit
@@ -30,17 +30,9 @@ OUTAGE = (20.0, 30.0)
 QUESTION = [Task("question", prompt=100, output=1, spread=0)]
 
 
-class Patience:
-    """A client that waits so many seconds for an attempt, and then hangs up."""
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        self.seconds = seconds
-
-    def flow(self, request: Request) -> Flow:
-        """Send, and wait no longer than that."""
-        now: float = yield Now()
-        outcome: Outcome = yield Send(request.within(now + self.seconds))
-        return outcome
+def patience() -> AttemptTimeout:
+    """Return a client's patience: it waits a second for an attempt and then hangs up."""
+    return AttemptTimeout(total=1.0)
 
 
 class Goodput(NamedTuple):
@@ -73,7 +65,7 @@ def one_retry(budget: RetryBudget | None = None) -> Retry:
 
 def test_without_retries_the_service_recovers_by_itself() -> None:
     """The line is as long as the outage, and shrinks with what capacity is left."""
-    assert play(Patience()) == (1.0, 1.0)
+    assert play(patience()) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("backoff", [Fixed(0.0), FullJitter(1, 1)], ids=["at once", "with jitter"])
@@ -82,26 +74,26 @@ def test_one_retry_makes_the_outage_permanent(backoff: Fixed | FullJitter) -> No
 
     Jitter changes when retries are sent, and not how many.
     """
-    goodput = play(Retry(2, backoff=backoff, seed=1), Patience())
+    goodput = play(Retry(2, backoff=backoff, seed=1), patience())
     assert goodput.answered == 0
     assert goodput.sent == pytest.approx(2, abs=0.1)
 
 
 def test_a_budget_that_fits_the_spare_capacity_lets_it_recover() -> None:
     """1.02 times the load fits the capacity; 1.1 times does not, and only slows the end."""
-    assert play(one_retry(RetryBudget(0.02, floor=0)), Patience()).answered == 1
-    assert play(one_retry(RetryBudget(0.10, floor=0)), Patience()).answered == 0
+    assert play(one_retry(RetryBudget(0.02, floor=0)), patience()).answered == 1
+    assert play(one_retry(RetryBudget(0.10, floor=0)), patience()).answered == 0
 
 
 def test_a_breaker_lets_it_recover() -> None:
     """While it is open the line is worked off."""
     breaker = Breaker(lambda: Circuit(dice=random.Random(1)))
-    assert play(one_retry(), breaker, Patience()).answered == 1
+    assert play(one_retry(), breaker, patience()).answered == 1
 
 
 def test_a_service_that_drops_expired_work_recovers() -> None:
     """What nobody waits for any more costs nothing."""
-    assert play(one_retry(), Patience(), drops_after=1.0).answered == 1
+    assert play(one_retry(), patience(), drops_after=1.0).answered == 1
 
 
 @pytest.mark.parametrize(("share", "answered"), [(28 / 60, 1.0), (32 / 60, 0.0)])
@@ -109,7 +101,7 @@ def test_with_one_retry_the_load_must_fall_under_half_of_the_capacity(
     share: float, answered: float
 ) -> None:
     """(1 + r) x load < capacity: at 28 a second it recovers in the end, at 32 it never does."""
-    assert play(one_retry(), Patience(), until=700, later=share * CAPACITY).answered == answered
+    assert play(one_retry(), patience(), until=700, later=share * CAPACITY).answered == answered
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
