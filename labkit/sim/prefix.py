@@ -49,11 +49,6 @@ class Prefix:
         """Positions of the blocks with a breakpoint, in order."""
         return [place for place, block in enumerate(self.blocks) if block.ttl]
 
-    def end_of(self, level: str) -> bytes:
-        """Return the digest at the end of a level ("tools", "system"), empty if it has no block."""
-        digests = [block.digest for block in self.blocks if block.level == level]
-        return digests[-1] if digests else b""
-
 
 def read_prefix(body: Mapping[str, Any], model_id: str, workspace: str = "") -> Prefix:
     """Read a Messages body; an automatic breakpoint (top-level `cache_control`) is placed last."""
