@@ -9,7 +9,6 @@ However a call ends (answer, exception, cancellation), the flow is closed, so th
 from __future__ import annotations
 
 import threading
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -18,29 +17,17 @@ from anthropic import APIRequest
 from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
-from labkit.limits import check_time, limits_of
-from labkit.patience import wait, wait_async
-from labkit.sdk import Hop, request_for, request_of
-from labkit.sdk_outcome import (
-    CAUGHT,
-    close,
-    close_async,
-    deliver,
-    failure,
-    outcome_of,
-    outcome_of_async,
-    replaced,
-)
-from labkit.timeouts import limit_of
+from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
+from labkit.racing import AsyncRace, Race
+from labkit.sdk import request_of
+from labkit.sdk_outcome import close, close_async, deliver, replaced
+from labkit.sending import OUTER, hop_to, send, send_async
 
 __all__ = ["Layer"]
 
 SYSTEM_CLOCK = SystemClock()
 FLOW_LOCK = threading.Lock()
 """One lock for all flows: a policy such as a retry budget may be shared between layers."""
-_hop: ContextVar[Hop | None] = ContextVar("labkit_hop", default=None)
-"""The way out: to the layer that has sent what happens now."""
 
 
 class Layer(anthropic.Middleware):
@@ -60,11 +47,12 @@ class Layer(anthropic.Middleware):
 
     def handle(self, request: APIRequest, call_next: anthropic.CallNext) -> Any:
         """Drive the flow for the sync client."""
-        outer = _hop.get()
+        outer = OUTER.get()
         asked = request_of(request, outer)
         flow = self.flow(asked)
         answer: object = None
         seen: Outcome | None = None
+        race: Race | None = None
         try:
             while True:
                 effect = self._advance(flow, answer)
@@ -73,27 +61,32 @@ class Layer(anthropic.Middleware):
                         close(seen)
                     hop = outer
                     if hop is None or not hop.serves(effect.request, self.clock):
-                        hop = self._hop_to(effect.request, asked, request)
-                    answer = seen = self._send(hop, asked, call_next)
+                        hop = hop_to(effect.request, asked, request, self.clock)
+                    answer = seen = send(hop, asked, call_next, self.clock)
+                elif isinstance(effect, Outcome):
+                    if effect is not seen:
+                        close(replaced(seen, effect))
+                    if race is not None:
+                        race.end(effect)
+                    return deliver(effect, request, outer)
                 elif type(effect) is Sleep:
                     self.clock.sleep(effect.seconds)
                     answer = None
                 else:
-                    if effect is not seen:
-                        close(replaced(seen, effect))
-                    return deliver(effect, request, outer)
+                    race = race or Race(partial(self._begin, request, asked, call_next), self.clock)
+                    answer = race.carry_out(effect)
         except BaseException:
-            self._close(flow)
-            close(seen)
+            _abandon(flow, seen, race)
             raise
 
     async def handle_async(self, request: APIRequest, call_next: anthropic.AsyncCallNext) -> Any:
         """Drive the flow for the async client."""
-        outer = _hop.get()
+        outer = OUTER.get()
         asked = request_of(request, outer)
         flow = self.flow(asked)
         answer: object = None
         seen: Outcome | None = None
+        race: AsyncRace | None = None
         try:
             while True:
                 effect = self._advance(flow, answer)
@@ -102,21 +95,26 @@ class Layer(anthropic.Middleware):
                         await close_async(seen)
                     hop = outer
                     if hop is None or not hop.serves(effect.request, self.clock):
-                        hop = self._hop_to(effect.request, asked, request)
-                    answer = seen = await self._send_async(hop, asked, call_next)
+                        hop = hop_to(effect.request, asked, request, self.clock)
+                    answer = seen = await send_async(hop, asked, call_next, self.clock)
+                elif isinstance(effect, Outcome):
+                    if effect is not seen:
+                        await close_async(replaced(seen, effect))
+                    if race is not None:
+                        await race.end(effect)
+                    return deliver(effect, request, outer)
                 elif type(effect) is Sleep:
                     await self.clock.sleep_async(effect.seconds)
                     answer = None
                 else:
-                    if effect is not seen:
-                        await close_async(replaced(seen, effect))
-                    return deliver(effect, request, outer)
+                    begin = partial(self._begin_async, request, asked, call_next)
+                    race = race or AsyncRace(begin, self.clock)
+                    answer = await race.carry_out(effect)
         except BaseException:
-            self._close(flow)
-            await close_async(seen)
+            await _abandon_async(flow, seen, race)
             raise
 
-    def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Outcome:
+    def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Wait | Start | Outcome:
         """Advance the flow until it asks for something that takes time, or ends."""
         try:
             while True:
@@ -129,6 +127,8 @@ class Layer(anthropic.Middleware):
                 elif type(effect) is Note:
                     _annotate(effect)
                     answer = None
+                elif type(effect) is Wait or type(effect) is Start:
+                    return effect
                 else:
                     name = type(self).__name__
                     raise TypeError(f"{name}.flow yielded {effect!r}, not an effect")
@@ -138,52 +138,42 @@ class Layer(anthropic.Middleware):
             raise TypeError(f"{type(self).__name__}.flow must return an Outcome, not {end!r}")
         return end
 
-    @staticmethod
-    def _close(flow: Flow) -> None:
+    def _begin(
+        self, original: APIRequest, asked: Request, call_next: anthropic.CallNext, request: Request
+    ) -> Outcome:
+        """Send a request that the flow has started."""
+        return send(hop_to(request, asked, original, self.clock), asked, call_next, self.clock)
+
+    async def _begin_async(
+        self,
+        original: APIRequest,
+        asked: Request,
+        call_next: anthropic.AsyncCallNext,
+        request: Request,
+    ) -> Outcome:
+        hop = hop_to(request, asked, original, self.clock)
+        return await send_async(hop, asked, call_next, self.clock)
+
+
+def _abandon(flow: Flow, seen: Outcome | None, race: Race | None) -> None:
+    """Let a flow give back what it took, and hear no more of what it has sent."""
+    try:
         with FLOW_LOCK:
             flow.close()
+    finally:
+        close(seen)
+        if race is not None:
+            race.end()
 
-    def _hop_to(self, request: Request, asked: Request, original: APIRequest) -> Hop:
-        now = self.clock.now()
-        return Hop(request_for(original, asked, request, limit_of(request, now)), request, now)
 
-    def _send(self, hop: Hop, asked: Request, call_next: anthropic.CallNext) -> Outcome:
-        token = _hop.set(hop)
-        try:
-            limits = limits_of(hop.request, asked, self.clock)
-            if limits is None:
-                return self._ask(hop, call_next)
-            return wait(limits, partial(self._ask, hop, call_next))
-        finally:
-            _hop.reset(token)
-
-    def _ask(self, hop: Hop, call_next: anthropic.CallNext) -> Outcome:
-        try:
-            check_time(hop.request, self.clock)
-            end = call_next(hop.api_request)
-            return hop.brings(end) or outcome_of(end, hop, self.clock)
-        except CAUGHT as error:
-            return hop.brings(error) or failure(error)
-
-    async def _send_async(
-        self, hop: Hop, asked: Request, call_next: anthropic.AsyncCallNext
-    ) -> Outcome:
-        token = _hop.set(hop)
-        try:
-            limits = limits_of(hop.request, asked, self.clock)
-            if limits is None:
-                return await self._ask_async(hop, call_next)
-            return await wait_async(limits, self._ask_async(hop, call_next))
-        finally:
-            _hop.reset(token)
-
-    async def _ask_async(self, hop: Hop, call_next: anthropic.AsyncCallNext) -> Outcome:
-        try:
-            check_time(hop.request, self.clock)
-            end = await call_next(hop.api_request)
-            return hop.brings(end) or await outcome_of_async(end, hop, self.clock)
-        except CAUGHT as error:
-            return hop.brings(error) or failure(error)
+async def _abandon_async(flow: Flow, seen: Outcome | None, race: AsyncRace | None) -> None:
+    try:
+        with FLOW_LOCK:
+            flow.close()
+    finally:
+        if race is not None:
+            await race.end()
+        await close_async(seen)
 
 
 def _annotate(note: Note) -> None:

@@ -16,42 +16,54 @@ from typing import Any
 
 from labkit.clock import Clock, VirtualClock
 from labkit.errors import UserError
-from labkit.flow import Outcome, Ticket
+from labkit.flow import Outcome, Request, Start, Ticket, Wait
 from labkit.hanging_up import hang_up_thread
 from labkit.sdk_outcome import close, close_async
+from labkit.waiting import at_gate, at_gate_async
 
 __all__ = ["AsyncRace", "Race"]
 
 
 class Race:
-    """The requests that a flow under the sync client has started."""
+    """What a flow under the sync client does with gates and with requests of its own.
 
-    def __init__(self) -> None:
+    `begin` sends a request; it is called in a thread.
+    """
+
+    def __init__(self, begin: Callable[[Request], Outcome], clock: Clock) -> None:
+        self._begin, self._clock = begin, clock
         self._lock = threading.Lock()
         self._over = False
         self._tickets: list[Ticket] = []
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
 
-    def start(self, send: Callable[[], Outcome], clock: Clock) -> Ticket:
-        """Call `send` in a thread of its own.  Raises UserError on a virtual clock."""
-        if isinstance(clock, VirtualClock):
+    def carry_out(self, effect: Wait | Start) -> object:
+        """Wait at a gate or start a request, and return what the flow is sent for it.
+
+        Raises what a request ended with that is no outcome, such as a mistake of the bench, and
+        UserError for a start on a virtual clock.
+        """
+        if type(effect) is Start:
+            return self._start(effect.request)
+        opened = at_gate(effect, self._clock)
+        if self._failure is not None:
+            raise self._failure
+        return opened
+
+    def _start(self, request: Request) -> Ticket:
+        if isinstance(self._clock, VirtualClock):
             raise UserError(
                 "Two requests of one call at once need the async client where time is virtual, "
                 "because threads answer in real time."
             )
         ticket = Ticket()
         self._tickets.append(ticket)
-        work = partial(copy_context().run, self._work, send, ticket)
+        work = partial(copy_context().run, self._work, request, ticket)
         thread = threading.Thread(target=work, name="labkit-attempt", daemon=True)
         self._threads.append(thread)
         thread.start()
         return ticket
-
-    def check(self) -> None:
-        """Raise what a request ended with that is no outcome, such as a mistake of the bench."""
-        if self._failure is not None:
-            raise self._failure
 
     def end(self, final: Outcome | None = None) -> None:
         """Hear no more: of what has come or will come, only `final` stays open."""
@@ -65,10 +77,10 @@ class Race:
             if _unread(outcome, final):
                 close(outcome)
 
-    def _work(self, send: Callable[[], Outcome], ticket: Ticket) -> None:
+    def _work(self, request: Request, ticket: Ticket) -> None:
         outcome = failure = None
         try:
-            outcome = send()
+            outcome = self._begin(request)
         except BaseException as error:
             failure = error
         with self._lock:
@@ -81,24 +93,30 @@ class Race:
 
 
 class AsyncRace:
-    """The requests that a flow under the async client has started."""
+    """Does the same for the async client; requests run as tasks."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, begin: Callable[[Request], Coroutine[Any, Any, Outcome]], clock: Clock
+    ) -> None:
+        self._begin, self._clock = begin, clock
         self._tasks: list[asyncio.Task[Outcome]] = []
         self._failure: BaseException | None = None
 
-    def start(self, send: Coroutine[Any, Any, Outcome]) -> Ticket:
-        """Run `send` as a task."""
+    async def carry_out(self, effect: Wait | Start) -> object:
+        """Wait at a gate or start a request, and return what the flow is sent for it."""
+        if type(effect) is Start:
+            return self._start(effect.request)
+        opened = await at_gate_async(effect, self._clock)
+        if self._failure is not None:
+            raise self._failure
+        return opened
+
+    def _start(self, request: Request) -> Ticket:
         ticket = Ticket()
-        task = asyncio.get_running_loop().create_task(send)
+        task = asyncio.get_running_loop().create_task(self._begin(request))
         task.add_done_callback(partial(self._done, ticket))
         self._tasks.append(task)
         return ticket
-
-    def check(self) -> None:
-        """Raise what a request ended with that is no outcome, such as a mistake of the bench."""
-        if self._failure is not None:
-            raise self._failure
 
     async def end(self, final: Outcome | None = None) -> None:
         """Cancel what is under way; of what has come only `final` stays open."""
