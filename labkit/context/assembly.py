@@ -37,7 +37,9 @@ def carried_places(cut: Cut, history: History) -> Iterator[int]:
 
 def same_message(one: Message, other: Message) -> bool:
     """Say whether two messages say the same; a breakpoint that moved changes nothing."""
-    return one is other or one == other or bare_message(one) == bare_message(other)
+    if one is other or one == other:
+        return True
+    return isinstance(one, Mapping) and bare_message(one) == bare_message(other)
 
 
 def is_cached(body: Mapping[str, Any]) -> bool:

@@ -15,7 +15,6 @@ and `exact_tokens` asks the counting endpoint.  An estimate rather errs upwards.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -68,7 +67,7 @@ def estimate_request(body: Mapping[str, Any]) -> int:
 
 def estimate_fixed(body: Mapping[str, Any], generation: Generation) -> int:
     """Estimate what every request of a conversation repeats: tools and the system prompt."""
-    tools = body.get("tools") or ()
+    tools = blocks_of(body.get("tools"))
     total = TOOL_PROMPT if tools else 0
     for tool in tools:
         plain = {name: value for name, value in tool.items() if name != "cache_control"}
@@ -146,7 +145,7 @@ def _pages(data: object) -> int:
     """Count the pages of a PDF whose page list is not compressed; 0 for anything else."""
     try:
         plain = base64.b64decode(data) if isinstance(data, str) else b""
-    except binascii.Error:
+    except ValueError:
         return 0
     return sum(plain.count(word) for word in (b"/Type /Page\n", b"/Type /Page ", b"/Type/Page/"))
 

@@ -8,7 +8,6 @@ A picture by URL or file id, or in a format not read here, counts with the most.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import struct
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ def picture_size(data: str) -> tuple[int, int] | None:
     """Return width and height of a PNG or JPEG file in base64, None for anything else."""
     try:
         head = base64.b64decode(data[:HEAD])
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     if head.startswith(PNG) and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])

@@ -55,6 +55,14 @@ class Policy:
         """Return a sentence for whoever is talking, empty for none."""
         return ""
 
+    def refusal(self, size: Size) -> str:
+        """Say that what is left after the deepest valid cut is above the budget."""
+        return (
+            f"The prompt has about {size.tokens:,} tokens even after the deepest valid cut, and "
+            f"its limit is {self.budget:,}: shorten the last message, pin less, or start a new "
+            "conversation with a brief."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SlidingWindow(Policy):
@@ -152,6 +160,13 @@ class Limit(Policy):
         return (
             f"This conversation fills {size.tokens / self.tokens:.0%} of its limit; "
             f"about {left} more turns fit. Start a new one with a brief soon."
+        )
+
+    def refusal(self, size: Size) -> str:
+        """Say that the conversation is over."""
+        return (
+            f"The conversation has about {size.tokens:,} tokens and its limit is {self.tokens:,}: "
+            "start a new one with a brief, or trim this one."
         )
 
 

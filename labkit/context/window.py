@@ -85,11 +85,11 @@ class Window:
         cut, known = self._decide(body, fixed)
         size = self._size(cut, fixed)
         if self.policy.budget is not None and size.tokens > self.policy.budget:
-            raise ContextLimit(_refusal(size.tokens, self.policy))
+            raise ContextLimit(self.policy.refusal(size))
         moved = cut.start != self._cut.start
         if moved:
             self._move(cut, messages)
-        self._unsent = 0
+        self._unsent, self._fresh = 0, False
         sent = assembled(messages, cut, self._history) if cut.start else messages
         return Trimmed(
             body=body if sent is messages else {**body, "messages": sent},
@@ -114,7 +114,7 @@ class Window:
         self._history, self._cut = History(generation, self._pin), Cut()
         self._carried: list[tuple[int, Message]] = []
         self._known: list[Message] = []
-        self._unsent = 0
+        self._unsent, self._fresh = 0, True
 
     def _read(self, messages: Sequence[Message], generation: Generation) -> None:
         """Read what is new; a history that was changed, or is for another tokenizer, anew."""
@@ -171,19 +171,11 @@ class Window:
         self._carried = [(place, messages[place]) for place in places]
 
     def _size(self, cut: Cut, fixed: int) -> Size:
-        history = self._history
+        history, tokens = self._history, self._tokens(fixed, cut)
         growth = self.calibration.factor * history.tokens / max(1, history.exchange)
         turns = history.exchange - max(1, cut.exchange) + 1
-        new = self.calibration.tokens(self._unsent)
-        return Size(self._tokens(fixed, cut), turns, growth, new)
+        new = tokens if self._fresh else min(tokens, self.calibration.tokens(self._unsent))
+        return Size(tokens, turns, growth, new)
 
     def _tokens(self, fixed: int, cut: Cut) -> int:
         return self.calibration.tokens(fixed + self._history.tokens - cut.lost)
-
-
-def _refusal(tokens: int, policy: Policy) -> str:
-    return (
-        f"The prompt has about {tokens:,} tokens even after the deepest valid cut, and its limit "
-        f"is {policy.budget:,}: shorten the last message, pin less, or start a new conversation "
-        "with a brief."
-    )

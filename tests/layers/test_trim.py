@@ -139,7 +139,7 @@ def test_the_caller_of_the_sdk_gets_the_refusal(world: Sdk) -> None:
         return str(refused.value)
 
     server = Script(answer())
-    assert world.run(scene, server, [Trim(Limit(300))]).startswith("The prompt has about")
+    assert world.run(scene, server, [Trim(Limit(300))]).startswith("The conversation has about")
     assert server.requests == []
 
 
