@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.lab.session import Lab
     from labkit.lab.widgets import Slider, playground, predict
+    from labkit.layers.adaptive import Adaptive
     from labkit.layers.attempt_timeout import AttemptTimeout
     from labkit.layers.breaker import Breaker
+    from labkit.layers.bulkhead import Bulkhead
     from labkit.layers.client_throttle import ClientThrottle
     from labkit.layers.deadline import Deadline
     from labkit.layers.fallback import Fallback, rung_of
+    from labkit.layers.hedge import Hedge
     from labkit.layers.load_shedding import LoadShedding
+    from labkit.layers.percentile import Percentile
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
     from labkit.layers.room import Room
@@ -30,12 +34,15 @@ if TYPE_CHECKING:
     from labkit.sim.simulate import simulate
 
 HOMES = {
+    "Adaptive": "labkit.layers.adaptive",
     "AttemptTimeout": "labkit.layers.attempt_timeout",
     "Breaker": "labkit.layers.breaker",
+    "Bulkhead": "labkit.layers.bulkhead",
     "ClientThrottle": "labkit.layers.client_throttle",
     "Deadline": "labkit.layers.deadline",
     "Fallback": "labkit.layers.fallback",
     "Fault": "labkit.sim.faults",
+    "Hedge": "labkit.layers.hedge",
     "Lab": "labkit.lab.session",
     "Layer": "labkit.drivers",
     "Ledger": "labkit.ledger",
@@ -43,6 +50,7 @@ HOMES = {
     "Note": "labkit.flow",
     "Now": "labkit.flow",
     "Outcome": "labkit.flow",
+    "Percentile": "labkit.layers.percentile",
     "Request": "labkit.flow",
     "Retry": "labkit.layers.retry",
     "RetryBudget": "labkit.layers.retry_budget",
@@ -65,12 +73,15 @@ HOMES = {
 }
 
 __all__ = [
+    "Adaptive",
     "AttemptTimeout",
     "Breaker",
+    "Bulkhead",
     "ClientThrottle",
     "Deadline",
     "Fallback",
     "Fault",
+    "Hedge",
     "Lab",
     "Layer",
     "Ledger",
@@ -78,6 +89,7 @@ __all__ = [
     "Note",
     "Now",
     "Outcome",
+    "Percentile",
     "Request",
     "Retry",
     "RetryBudget",
