@@ -48,6 +48,15 @@ class Reply:
         """Seconds until the last byte, or until the connection fails."""
         return max(self.chunks[-1][0], self.ended_s) if self.chunks else self.ended_s
 
+    def delayed(self, seconds: float) -> Reply:
+        """Return the reply with everything so much later, the time it reports included."""
+        late = tuple((round(at + seconds, 3), data) for at, data in self.chunks)
+        headers = dict(self.headers)
+        if UPSTREAM in headers:
+            headers[UPSTREAM] = str(int(headers[UPSTREAM]) + round(seconds * 1000))
+        ended_s = self.ended_s + seconds if self.ended_s or not late else 0.0
+        return replace(self, headers=headers, chunks=late, ended_s=ended_s)
+
     def slowed(self, factor: float) -> Reply:
         """Return the reply with every time multiplied by `factor`, the one it reports included."""
         slow = tuple((round(at * factor, 3), data) for at, data in self.chunks)
