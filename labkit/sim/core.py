@@ -20,6 +20,7 @@ from labkit.sim.dates import http_date, today
 from labkit.sim.dice import Dice
 from labkit.sim.engine import Engine
 from labkit.sim.faults import Fault, apply
+from labkit.sim.hosted import Hosted, asks_for_hosting
 from labkit.sim.messages_api import ACCOUNT, MessagesApi
 from labkit.sim.problem import ApiError, invalid, not_allowed, not_found
 from labkit.sim.reply import Reply
@@ -74,6 +75,7 @@ class SimulatedApi:
             log=log,
         )
         self.messages = MessagesApi(self.engine, seed=seed, script=script)
+        self.hosted = Hosted(self.messages)
         self.batches = BatchStore(
             self.messages.batch_row,
             seed=seed,
@@ -147,6 +149,8 @@ class SimulatedApi:
         if isinstance(body, ApiError):
             return body
         counting = call.path == COUNTING
+        if asks_for_hosting(body, call.content):
+            return self.hosted.answer(call, body, now, fault, COUNT_LATENCY_S)
         version = call.headers["anthropic-version"]
         problem = complaint(
             body,

@@ -33,12 +33,16 @@ LATE: Mapping[str, Mapping[str, Any]] = {
     "tool_use": {"input": {}},
     "server_tool_use": {"input": {}},
     "mcp_tool_use": {"input": {}},
+    "compaction": {"content": None},
 }
 """What is empty in the start of a block because its deltas bring it; other blocks start whole."""
 TOLD_AT_LAST = (
     *("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
-    *("output_tokens", "output_tokens_details"),
+    *("output_tokens", "output_tokens_details", "iterations"),
 )
+AFTERWARDS = ("output_tokens_details", "iterations")
+"""What of `usage` is not known when a stream begins."""
+INPUT = TOLD_AT_LAST[:3]
 
 
 def stream_chunks(
@@ -49,9 +53,12 @@ def stream_chunks(
     The first token is ready at `first_token_s`, each further one `token_s` later.
     """
     usage, name = message["usage"], str(message["model"])
-    promised = {key: value for key, value in usage.items() if key != "output_tokens_details"}
+    promised = {key: value for key, value in usage.items() if key not in AFTERWARDS}
+    for began in usage.get("iterations", ())[:1]:  # a compaction's prompt is what is read first
+        promised |= {key: began[key] for key in (*INPUT, "cache_creation")}
     start = {**message, "content": [], "usage": {**promised, "output_tokens": dice.randint(1, 8)}}
     start |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    managed = {key: start.pop(key) for key in ("context_management",) if key in start}
     yield first_token_s, _event("message_start", message=start)
     hidden = usage.get("output_tokens_details", {}).get("thinking_tokens")
     tokens = 0
@@ -61,7 +68,7 @@ def stream_chunks(
         yield at, _event("content_block_start", index=index, content_block=begun)
         if index == 0:
             yield at, PING
-        needed = block_tokens(block, name, hidden)
+        needed = 0 if block["type"] == "compaction" else block_tokens(block, name, hidden)
         for out, delta in _deltas(block, name, needed):
             at = first_token_s + (tokens + out) * token_s
             yield at, _event("content_block_delta", index=index, delta=delta)
@@ -71,7 +78,7 @@ def stream_chunks(
     end = first_token_s + usage["output_tokens"] * token_s
     why = {key: message[key] for key in ("stop_reason", "stop_sequence", "stop_details")}
     told_at_last = {key: usage[key] for key in TOLD_AT_LAST if key in usage}
-    yield end, _event("message_delta", delta=why, usage=told_at_last)
+    yield end, _event("message_delta", delta=why, usage=told_at_last, **managed)
     yield end, _event("message_stop")
 
 
@@ -87,6 +94,8 @@ def _deltas(block: Mapping[str, Any], model_name: str, needed: int) -> Iterator[
     if kind in ("text", "thinking"):
         for tokens, piece in _counted(PIECE.findall(block[kind]), model_name):
             yield tokens, {"type": f"{kind}_delta", kind: piece}
+    if kind == "compaction":
+        yield 0, {"type": "compaction_delta", "content": block["content"]}
     if kind == "thinking":
         yield needed, {"type": "signature_delta", "signature": block["signature"]}
     if kind in LATE and "input" in LATE[kind]:

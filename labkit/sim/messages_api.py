@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from labkit.catalog import model
 from labkit.errors import UnknownModel
-from labkit.sim.answers import Script, compose, spoiled
+from labkit.sim.answers import Composed, Script, compose, spoiled
 from labkit.sim.dates import EPOCH
 from labkit.sim.diagnostics import Diagnostics
 from labkit.sim.engine import Ask, Decision, Engine
@@ -50,13 +50,21 @@ class MessagesApi:
         self.diagnostics = Diagnostics()
 
     def answer(
-        self, body: Mapping[str, Any], tokens: int, now: float, fault: Fault | None
+        self,
+        body: Mapping[str, Any],
+        tokens: int,
+        now: float,
+        fault: Fault | None,
+        *,
+        composed: Composed | None = None,
+        finish: Callable[[dict[str, Any]], None] | None = None,
     ) -> Reply | ApiError:
         """Return the reply to a valid body that arrives at `now`, or the rate limit's refusal.
 
         A prompt over the model's window is judged here, after the allowance of a minute, as on
         the real API (recording ruby_llm--error_429_input_tokens_per_minute).  What is on the
-        wire in spite of a fault is the caller's to change.
+        wire in spite of a fault is the caller's to change.  `composed` is what to say where the
+        caller knows, and `finish` may change the message before it is sent.
         """
         asked = model(str(body["model"]))
         problem = too_long(tokens, asked)
@@ -66,9 +74,10 @@ class MessagesApi:
             return problem if refusal is None else _refused(refusal, body)
         number, question = self.engine.requests, _question(body)
         dice = random.Random(f"{self.seed}/{number}/{_digest(question)}")
-        composed = compose(
-            body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
-        )
+        if composed is None:
+            composed = compose(
+                body, dice, seed=self.seed, number=number, script=self.script, prompt_tokens=tokens
+            )
         said = spoiled(composed, fault, str(body["model"]))
         caches = '"cache_control"' in question
         prefix = read_prefix(body, asked.id) if caches else None
@@ -79,6 +88,8 @@ class MessagesApi:
         message = build_message(body, said, decision.plan, f"msg_sim{_identifier(dice)}")
         if isinstance(body.get("diagnostics"), dict):
             message["diagnostics"] = self.diagnostics.diagnose(body, asked.id, message["id"], now)
+        if finish is not None:
+            finish(message)
         return _reply(body, message, decision, dice, self.limit_headers(asked.id, now))
 
     def limit_headers(self, model_name: str, now: float) -> Mapping[str, str]:

@@ -33,7 +33,7 @@ def conversation_problems(
     claude-api.md 1.4, 3.4.
     """
     messages: Sequence[Message] = body["messages"]
-    if messages[0]["role"] == "assistant":
+    if messages[0]["role"] == "assistant" and not _is_compacted(messages[0]):
         yield 'messages: first message must use the "user" role'
     yield from _system_turns(messages, rules)
     for place, message in enumerate(messages):
@@ -109,6 +109,11 @@ def _prefill(messages: Sequence[Message], rules: ModelRules) -> Iterator[str]:
     texts += [last["content"]] if isinstance(last["content"], str) else []
     if texts and texts[-1] != texts[-1].rstrip():
         yield "messages: final assistant content cannot end with trailing whitespace"
+
+
+def _is_compacted(message: Message) -> bool:
+    """Say whether a message begins with the summary of all that was before it."""
+    return any(block["type"] == "compaction" for block in _blocks(message)[:1])
 
 
 def _blocks(message: Message) -> Sequence[Block]:
