@@ -74,7 +74,8 @@ def _count_block(block: Mapping[str, Any], name: str) -> int:
     """Count one content block; an image or document counts flat."""
     if block.get("type") in ("image", "document"):
         return IMAGE_TOKENS
-    return count_text(_text([block]), name)
+    text = block.get("text")
+    return count_text(text if isinstance(text, str) else _text([block]), name)
 
 
 def _text(content: Any) -> str:

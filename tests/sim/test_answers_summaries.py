@@ -57,7 +57,10 @@ def test_facts_are_found_where_they_are_planted(said: str, facts: list[str] | No
 
 @pytest.mark.parametrize(
     "asked",
-    ["Summarise this.", "please SUMMARIZE", "Condense it", "A recap?", "Write me a short summary"],
+    [
+        *("Summarise this.", "please SUMMARIZE", "Condense it", "A recap?"),
+        *("Write me a short summary", "Give me a long SUMMARY", "\u017fummarise it in old letters"),
+    ],
 )
 def test_a_summary_is_asked_for_in_words(asked: str) -> None:
     """Any of the words will do, in any case of letters."""

@@ -31,6 +31,8 @@ ASKED = re.compile(
     r"[^.?!\n]{0,40}\bsummary)\b",
     re.IGNORECASE,
 )
+STEMS = ("summar", "condense", "recap")
+"""Without one of them nothing is asked, and to find that out takes a hundredth of the time."""
 SIMULATED = re.compile(r"Simulated (?:summary|answer)\b[^.]{0,200}\.")
 TOPIC_WORDS = 6
 MOST_LENGTH = 0.25
@@ -39,8 +41,12 @@ MOST_LENGTH = 0.25
 
 def wants_summary(body: Mapping[str, Any]) -> bool:
     """Say whether a request asks for a summary."""
-    system = system_text(body)
-    return bool(ASKED.search(last_user_turn(body)) or (system and VERBS.search(system)))
+    return _finds(ASKED, last_user_turn(body)) or _finds(VERBS, system_text(body))
+
+
+def _finds(asked: re.Pattern[str], text: str) -> bool:
+    folded = text.casefold()
+    return any(stem in folded for stem in STEMS) and asked.search(text) is not None
 
 
 def summary(body: Mapping[str, Any], skill: Skill, *, seed: int) -> str:
