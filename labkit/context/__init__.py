@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from labkit.context.forecasting import Forecast, Size, forecast
     from labkit.context.policies import (
         Blocks,
-        Goal,
         Limit,
-        Policy,
         PriceAware,
         SlidingWindow,
         TokenBudget,
     )
+    from labkit.context.policy import Goal, Policy
     from labkit.context.window import Trimmed, Window
 
 HOMES = {
@@ -29,10 +28,10 @@ HOMES = {
     "Blocks": "labkit.context.policies",
     "Calibration": "labkit.context.calibration",
     "Forecast": "labkit.context.forecasting",
-    "Goal": "labkit.context.policies",
+    "Goal": "labkit.context.policy",
     "Limit": "labkit.context.policies",
     "Plan": "labkit.context.billing",
-    "Policy": "labkit.context.policies",
+    "Policy": "labkit.context.policy",
     "PriceAware": "labkit.context.policies",
     "Size": "labkit.context.forecasting",
     "SlidingWindow": "labkit.context.policies",

@@ -15,7 +15,7 @@ from decimal import Decimal
 from labkit import catalog
 from labkit.catalog import Model
 from labkit.context.forecasting import Size, forecast
-from labkit.context.policies import Policy
+from labkit.context.policy import Policy
 from labkit.errors import ContextLimit
 
 __all__ = ["Bill", "Plan", "SummaryPlan", "bill"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from labkit.context.estimates import Generation, blocks_of, estimate_message
-from labkit.context.policies import Goal
+from labkit.context.policy import Goal
 from labkit.errors import UserError
 
 __all__ = ["Cut", "History", "Message", "Pin"]

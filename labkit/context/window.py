@@ -30,7 +30,7 @@ from labkit.context.calibration import Calibration
 from labkit.context.estimates import Generation, estimate_fixed, generation_of
 from labkit.context.forecasting import Forecast, Size, forecast
 from labkit.context.history import Cut, History, Message, Pin
-from labkit.context.policies import Policy
+from labkit.context.policy import Policy
 from labkit.errors import ContextLimit, UserError
 
 __all__ = ["Trimmed", "Window"]

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from labkit.context.assembly import bare_message
 from labkit.context.history import Pin
-from labkit.context.policies import Policy
+from labkit.context.policy import Policy
 from labkit.context.window import Trimmed, Window
 from labkit.drivers import Layer
 from labkit.errors import ContextLimit
