@@ -21,7 +21,8 @@ from labkit.recorded.body import text_of
 from labkit.recorded.exchange import exchanges
 from labkit.recorded.tolerant_yaml import read_yaml
 from labkit.sim.answers import Composed, Said, compose
-from labkit.sim.messages import build_message, stream_chunks
+from labkit.sim.events import stream_chunks
+from labkit.sim.messages import build_message
 from labkit.sim.prompt_cache import Plan
 from labkit.sim.reply import Reply
 from labkit.sim.transport import ReplyTransport
