@@ -14,7 +14,7 @@ from labkit.flow import Gate, Outcome, Request, Send, Start, Ticket, Wait
 from labkit.sim.fates import Fate
 from labkit.sim.under_way import Call, Steps
 
-__all__ = ["LATER", "Branch", "Event", "Grove", "Waiting"]
+__all__ = ["LATER", "Branch", "Cancelled", "Event", "Grove", "Stage", "Waiting"]
 
 
 class Cancelled(Exception):
