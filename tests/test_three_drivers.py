@@ -25,8 +25,10 @@ from labkit.errors import LabkitError
 from labkit.flow import Flow, Now, Outcome, Request, Send
 from labkit.layers.backoff import FullJitter
 from labkit.layers.breaker import Breaker
+from labkit.layers.bulkhead import Bulkhead
 from labkit.layers.circuit import Circuit
 from labkit.layers.deadline import Deadline
+from labkit.layers.hedge import Hedge
 from labkit.layers.retry import Retry
 from labkit.layers.throttle import Throttle
 from labkit.sim.core import SimulatedApi
@@ -41,7 +43,7 @@ from tests.world import World, at_once, notes_of
 
 MODEL = "claude-haiku-5-5"
 PATIENCE_S = 30.0
-APART, OVERLAPPING = 31.0, 1.7
+APART, OVERLAPPING, CROWDED = 31.0, 1.7, 0.3
 """Seconds between calls: beyond the deadline, so that one caller can make them all, or not."""
 CALLS = 70
 CLOSE = 0.02
@@ -110,6 +112,8 @@ class Told(NamedTuple):
 class Stack:
     """Fresh layers, and the watches around them."""
 
+    max_tokens = 300
+
     def __init__(self, apart: float) -> None:
         self.calls, self.attempts = Watch(), Watch()
         self.layers: list[Layer] = [
@@ -148,9 +152,11 @@ class Measured(Simulated):
         return reply
 
 
-def by_the_sdk(kind: str, seed: int, apart: float) -> tuple[Told, Measured]:
+def by_the_sdk(
+    kind: str, seed: int, apart: float, make: type[Stack] = Stack
+) -> tuple[Told, Measured]:
     """Make the calls with the sync or the async client on virtual time."""
-    world, stack, log = World(kind), Stack(apart), list[str]()
+    world, stack, log = World(kind), make(apart), list[str]()
     api = SimulatedApi(seed=seed, faults=faults(CALLS * apart), tier=None, log=log.append)
     source = Measured(api)
 
@@ -163,7 +169,10 @@ def by_the_sdk(kind: str, seed: int, apart: float) -> tuple[Told, Measured]:
         words = [{"role": "user", "content": f"Why do queues grow? I ask for the {number}th time."}]
         with suppress(APIError, LabkitError):
             await client.create(
-                model=MODEL, max_tokens=300, messages=words, metadata={"user_id": str(number)}
+                model=MODEL,
+                max_tokens=stack.max_tokens,
+                messages=words,
+                metadata={"user_id": str(number)},
             )
 
     async def scene(client: Any) -> None:
@@ -179,12 +188,14 @@ def by_the_sdk(kind: str, seed: int, apart: float) -> tuple[Told, Measured]:
     return stack.told(notes_of(spans), log), source
 
 
-def by_the_fleet(seed: int, apart: float, sizes: dict[int, tuple[int, int]]) -> Told:
+def by_the_fleet(
+    seed: int, apart: float, sizes: dict[int, tuple[int, int]], make: type[Stack] = Stack
+) -> Told:
     """Let arrivals of the same sizes come to the same layers."""
-    stack, kept, log = Stack(apart), Kept(), list[str]()
+    stack, kept, log = make(apart), Kept(), list[str]()
     usual = (20, 100)
     calls = [
-        Arrival(number * apart, MODEL, *sizes.get(number, usual), max_tokens=300)
+        Arrival(number * apart, MODEL, *sizes.get(number, usual), stack.max_tokens)
         for number in range(CALLS)
     ]
     engine = Engine(seed=seed, faults=faults(CALLS * apart), tier=None, log=log.append)
@@ -226,6 +237,36 @@ def test_calls_that_overlap_tell_the_same_story_too(seed: int) -> None:
     """With the async SDK and in a fleet, where calls share a breaker and a throttle at once."""
     async_, source = by_the_sdk("async", seed, OVERLAPPING)
     assert_same(async_, by_the_fleet(seed, OVERLAPPING, source.sizes))
+
+
+class Crowded(Stack):
+    """Calls that queue for a few places, and hedges."""
+
+    max_tokens = 5
+    """So few that all answers to a question are of one length, whichever attempt wins."""
+
+    def __init__(self, apart: float) -> None:
+        super().__init__(apart)
+        hedge = Hedge(0.4, budget=0.5, quiet=1.0)
+        self.layers[-1:] = [Bulkhead(2, queue=3, longest_wait=2.0), hedge]
+        self.layers.append(self.attempts)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_queues_and_races_tell_the_same_story_too(seed: int) -> None:
+    """With the async SDK and in a fleet: who waits, who is refused, who wins."""
+    async_, source = by_the_sdk("async", seed, CROWDED, Crowded)
+    assert_same(async_, by_the_fleet(seed, CROWDED, source.sizes, Crowded))
+
+
+def test_the_crowded_story_meets_what_it_is_to_meet() -> None:
+    """Waits, a full queue, hedges that win and that lose, and hedges not begun."""
+    told, _ = by_the_sdk("async", 1, CROWDED, Crowded)
+    ways = {(name, facts.get("won") or facts.get("because")) for name, facts in told.notes}
+    assert {
+        *(("queued", None), ("refused", "queue full"), ("not_hedged", "overload")),
+        *(("hedged", "first"), ("hedged", "second")),
+    } <= ways
 
 
 @pytest.mark.parametrize("apart", [APART, OVERLAPPING])
