@@ -132,6 +132,24 @@ def test_nothing_begins_after_the_deadline() -> None:
     assert kept.calls[0].reason == DeadlineExceeded.__name__
 
 
+def test_an_attempt_ends_at_its_timeout() -> None:
+    """Ten seconds of silence, three times."""
+    stack = [Retry(3, seed=1), AttemptTimeout(total=10)]
+    kept = played(stack, calls_at(0.0), Fault("silence"))
+    lengths = [row.end_s - row.start_s for row in kept.attempts]
+    assert lengths == pytest.approx([10, 10, 10])
+    assert {row.reason for row in kept.attempts} == {"TimeoutError"}
+
+
+def test_the_earlier_of_deadline_and_timeout_counts() -> None:
+    """The last attempt is shortened to what is left."""
+    stack = [Deadline(25), Retry(9, seed=1), AttemptTimeout(total=10)]
+    kept = played(stack, calls_at(0.0), Fault("silence"))
+    ends = [row.end_s for row in kept.attempts]
+    assert ends[0] == 10.0
+    assert ends[-1] == kept.calls[0].end_s == 25.0
+
+
 def test_without_a_timeout_the_usual_patience_is_the_sdks() -> None:
     """Ten minutes of silence."""
     (usual,) = played([], calls_at(0.0), Fault("silence")).attempts
@@ -156,17 +174,22 @@ def test_an_answer_within_the_deadline_is_an_answer() -> None:
 
 @given(
     st.floats(0.5, 40),
+    st.floats(0.5, 40),
     st.lists(st.sampled_from(["overloaded", "silence", "reset", "internal"]), max_size=5),
     st.integers(0, 99),
 )
-def test_no_call_outlives_its_deadline(deadline: float, kinds: list[str], seed: int) -> None:
+def test_no_call_outlives_its_deadline_nor_any_attempt_its_timeout(
+    deadline: float, timeout: float, kinds: list[str], seed: int
+) -> None:
     """Whatever goes wrong, and however often it is tried again."""
     faults = [Fault(kind, share=0.4) for kind in kinds]
-    stack = [Deadline(deadline), Retry(5, seed=seed)]
+    stack = [Deadline(deadline), Retry(5, seed=seed), AttemptTimeout(total=timeout)]
     kept = played(stack, calls_at(0.0, 1.0, 1.5, 30.0), *faults, seed=seed)
     assert len(kept.calls) == 4
     for call in kept.calls:
         assert call.end_s <= call.start_s + deadline + 1e-9
+    for attempt in kept.attempts:
+        assert attempt.end_s - attempt.start_s <= timeout + 1e-9
 
 
 # -- the end of the simulation --------------------------------------------------------------------
