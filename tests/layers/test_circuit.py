@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from labkit.lab import charts
 from labkit.layers.circuit import TRANSITIONS, Circuit, Permit, State
-from labkit.layers.circuit_states import HANDS
+from labkit.layers.circuit_states import HANDS, rows
 
 
 def circuit(**settings: float) -> Circuit:
@@ -370,3 +372,12 @@ class CircuitMachine(RuleBasedStateMachine):
 
 TestCircuitMachine = CircuitMachine.TestCase
 TestCircuitMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+def test_the_diagram_is_drawn_from_the_table() -> None:
+    """The very rows go into the chart, and every event is in the drawing."""
+    table = pd.DataFrame(rows(), columns=["state", "event", "then"])
+    drawn = charts.states(table, "state", "event", "then", title="What a circuit does")
+    assert len(drawn.figures) == len(rows()) == len(TRANSITIONS) - 3 * len(State) + 3
+    for word in {word for row in rows() for cell in row for word in cell.split()}:
+        assert word in drawn.svg
