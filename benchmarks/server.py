@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40, help="turns of each server")
     parser.add_argument("--requests", type=int, default=300, help="requests in a turn")
     parser.add_argument("--streams", type=int, default=1000, help="streams at once")
+    parser.add_argument("--speed", default="0.5", help="how fast they go; 1 is real time")
     options = parser.parse_args()
     allow_connections()
     print(f"uvicorn {uvicorn.__version__}, starlette {starlette.__version__},", end=" ")
@@ -77,7 +78,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         scenario = Path(place) / "scenario.toml"
         scenario.write_text(SCENARIO)
-        with server(*LABKIT, "--port", "0", "--scenario", str(scenario)) as us:
+        told = ("--scenario", str(scenario), "--speed", options.speed)
+        with server(*LABKIT, "--port", "0", *told) as us:
             print(asyncio.run(streams(us, options.streams)))
 
 
