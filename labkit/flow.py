@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
 from labkit.gate import Gate
-from labkit.outcome import Outcome
+from labkit.outcome import Outcome, Used
 from labkit.records import record
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Start",
     "Ticket",
     "Timeouts",
+    "Used",
     "Wait",
     "first",
 ]

@@ -7,19 +7,40 @@ becomes an `Outcome`, and one place decides what is transient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from labkit.records import record
 
-__all__ = ["Outcome", "retry_after_seconds"]
+__all__ = ["Meter", "Outcome", "Used", "retry_after_seconds"]
 
 TRANSIENT_STATUSES = frozenset({408, 409, 500, 501, 502, 503, 504, 529})
 TRANSIENT_TYPES = frozenset({"overloaded_error", "api_error", "timeout_error"})
 SPEND_LIMITS = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
+
+
+class Used(NamedTuple):
+    """Tokens that an answer used, as its `usage` says; `input_tokens` are the uncached ones."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_written_tokens: int = 0
+
+    @property
+    def counted_input_tokens(self) -> int:
+        """What counts against the input limit: reads from the prompt cache do not.
+
+        Of all models only Haiku 3.5, retired, counted them (claude-api.md 2.1).
+        """
+        return self.input_tokens + self.cache_written_tokens
+
+
+Meter: TypeAlias = Callable[[Callable[[Used], object]], object]
+"""Tells whoever asks what an answer used, as soon as that is known."""
 
 
 @record
@@ -29,8 +50,9 @@ class Outcome:
     `status` is the HTTP status, None when no response arrived; `error` the exception to raise
     if this outcome is final; `error_type` and `error_code` what the API's error body (or the
     error event of a stream) says; `unreachable` that the connection failed, timed out or was
-    cut before the first content; `value` what the driver hands back to the SDK.  `ok` says that
-    this is an answer: status 2xx, and no error raised or found in the stream.
+    cut before the first content; `value` what the driver hands back to the SDK; `meter` knows what
+    the answer used.  `ok` says that this is an answer: status 2xx, and no error raised or found in
+    the stream.
     """
 
     status: int | None = None
@@ -40,6 +62,7 @@ class Outcome:
     error: Exception | None = None
     unreachable: bool = False
     value: Any = None
+    meter: Meter | None = field(default=None, repr=False, compare=False)
     ok: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +71,11 @@ class Outcome:
         fine = status is not None and 200 <= status < 300
         ok = fine and self.error is None and self.error_type is None
         object.__setattr__(self, "ok", ok)
+
+    def when_used(self, tell: Callable[[Used], object]) -> None:
+        """Have `tell` told what the answer used: now, at the end of its stream, or never."""
+        if self.meter is not None:
+            self.meter(tell)
 
     @property
     def retry_after(self) -> float | None:

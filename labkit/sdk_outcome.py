@@ -19,6 +19,7 @@ from labkit.clock import Clock
 from labkit.errors import BenchError, DeadlineExceeded, LabkitError, Refused
 from labkit.flow import Outcome
 from labkit.limits import check_time
+from labkit.metering import meter_of
 from labkit.sdk import Hop
 from labkit.streams import peek, peek_async, verdict_of
 from labkit.verdict import Verdict, error_in
@@ -61,7 +62,7 @@ def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
         still_time = partial(check_time, hop.request, clock)
         verdict = verdict_of(http_response) or peek(http_response, still_time)
         return _judged(http_response, response, verdict)
-    return Outcome(status=status, headers=http_response.headers, value=response)
+    return _answer(http_response, response)
 
 
 async def outcome_of_async(response: object, hop: Hop, clock: Clock) -> Outcome:
@@ -77,7 +78,7 @@ async def outcome_of_async(response: object, hop: Hop, clock: Clock) -> Outcome:
         still_time = partial(check_time, hop.request, clock)
         verdict = verdict_of(http_response) or await peek_async(http_response, still_time)
         return _judged(http_response, response, verdict)
-    return Outcome(status=status, headers=http_response.headers, value=response)
+    return _answer(http_response, response)
 
 
 def _is_answer_stream(api_request: APIRequest) -> bool:
@@ -90,13 +91,13 @@ def _refusal(http_response: httpx2.Response, value: object) -> Outcome:
     with contextlib.suppress(ValueError):
         body = http_response.json()
     error_type, error_code = error_in(body)
-    return Outcome(
-        status=http_response.status_code,
-        headers=http_response.headers,
-        error_type=error_type,
-        error_code=error_code,
-        value=value,
-    )
+    status, headers = http_response.status_code, http_response.headers
+    return Outcome(status, headers, error_type, error_code, value=value)
+
+
+def _answer(http_response: httpx2.Response, value: object) -> Outcome:
+    status, headers = http_response.status_code, http_response.headers
+    return Outcome(status=status, headers=headers, value=value, meter=meter_of(http_response))
 
 
 def _judged(http_response: httpx2.Response, value: object, verdict: Verdict) -> Outcome:
@@ -107,6 +108,7 @@ def _judged(http_response: httpx2.Response, value: object, verdict: Verdict) -> 
         error_code=verdict.error_code,
         unreachable=verdict.truncated,
         value=value,
+        meter=getattr(http_response.stream, "meter", None),
     )
 
 

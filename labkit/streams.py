@@ -20,6 +20,7 @@ import anthropic
 import httpx2
 
 from labkit.limits import Limits
+from labkit.metering import StreamMeter
 from labkit.reading import Vigil, in_time
 from labkit.verdict import OPAQUE, Verdict, Watch
 
@@ -36,6 +37,7 @@ class _Peeked:
         self.source: Any = response.stream
         readable = _can_be_read(response)
         self.watch = Watch(response.headers.get("content-encoding", "") if readable else OPAQUE)
+        self.meter = StreamMeter(self.watch)
         self.start = b""
         self.vigils: list[Vigil] = []
 
@@ -51,6 +53,10 @@ class _Peeked:
     def sees(self, chunk: bytes) -> Verdict | None:
         self.start += chunk
         return self.watch.feed(chunk)
+
+    def passes(self, chunk: bytes) -> None:
+        self.watch.feed(chunk)
+        self.meter.look()
 
     def check_end(self) -> None:
         self.watch.end()
@@ -71,7 +77,7 @@ class _Resumed(_Peeked, httpx2.SyncByteStream):
             yield self.start
         try:
             for chunk in self.rest:
-                self.watch.feed(chunk)
+                self.passes(chunk)
                 yield chunk
         except BROKEN:
             self.watch.ending.broke = True
@@ -96,7 +102,7 @@ class _ResumedAsync(_Peeked, httpx2.AsyncByteStream):
             yield self.start
         try:
             async for chunk in self.rest:
-                self.watch.feed(chunk)
+                self.passes(chunk)
                 yield chunk
         except BROKEN:
             self.watch.ending.broke = True

@@ -57,6 +57,7 @@ class Watch:
     `verdict` is None until there is one; `complete` says whether the stream may end here, and
     `closed` that nothing is missing; `contents` counts the events that are no mere sign of life.
     `ending` outlives it and says whether the stream broke after its first content.
+    `started` and `ended` are the data of its first and last events that bear a usage.
     A stream in an encoding other than gzip and deflate cannot be read: it passes as good.
     """
 
@@ -72,6 +73,7 @@ class Watch:
         self.complete = self.closed = False
         self.ending = Ending()
         self.contents = 0
+        self.started = self.ended = ""
         if not plain and encoding not in WINDOW_BITS:
             self._give_up()
 
@@ -101,6 +103,10 @@ class Watch:
         name, data = _fields(event)
         self.closed = self.closed or name in CLOSING or _has_stop_reason(name, data)
         self.complete = self.complete or self.closed
+        if name == "message_start":
+            self.started = data
+        elif name == "message_delta":
+            self.ended = data
         self.contents += bool(name) and name != "ping"
         if name == "error" and self.verdict is not None:
             self.ending.broke = True

@@ -1,12 +1,13 @@
-"""A booking desk for a rate limit: each call books its share and learns how long to wait.
+"""A token bucket for one rate limit: what is there goes out at once, the rest at the rate.
 
-A continuous token bucket that may go into debt: a booking is taken at once, and the wait is
-the time until the debt is paid off.  So calls go out in the order in which they booked,
-without a queue, a timer or a thread.  In any stretch of time no more goes out than `burst` and
-what the stretch refills.
+A booking larger than the burst goes out once the bucket is full and leaves a debt.  So in any
+stretch of time no more goes out than the burst (or the largest booking), and what the stretch
+refills.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 __all__ = ["Quota"]
 
@@ -14,42 +15,57 @@ __all__ = ["Quota"]
 class Quota:
     """One limit of so much a minute, of which at most `burst` (default: a tenth) at once.
 
-    `level` is what is left, below zero when calls are waiting.  Times are in seconds on any
-    clock.  Raises ValueError unless both are above zero.
+    `level` is what is left, below zero in debt; `taken` is all that was ever booked, less what
+    was given back.  A limit of `inf` is none.  Times are in seconds on any clock that does not
+    run backwards.  Raises ValueError unless rate and burst are above zero.
     """
 
-    __slots__ = ("_at", "_per_second", "burst", "level", "per_minute")
+    __slots__ = ("_at", "burst", "level", "per_minute", "per_second", "taken")
 
-    def __init__(self, per_minute: float, *, burst: float | None = None) -> None:
-        self.per_minute = float(per_minute)
-        self.burst = float(burst) if burst is not None else max(1.0, self.per_minute / 10)
-        if not (self.per_minute > 0 and self.burst > 0):
+    def __init__(self, per_minute: float = inf, *, burst: float | None = None) -> None:
+        self.per_minute = self.per_second = self.burst = self.level = inf
+        self._at = -inf
+        self.taken = 0.0
+        self.change(per_minute, burst=burst)
+
+    def change(self, per_minute: float, *, burst: float | None = None) -> None:
+        """Set another limit; what is left stays, as far as it fits the new burst."""
+        burst = max(1.0, per_minute / 10) if burst is None else burst
+        if not (per_minute > 0 and burst > 0):
             raise ValueError("A quota and its burst must be above zero.")
-        self.level = self.burst
-        self._per_second = self.per_minute / 60
-        self._at = float("-inf")
+        self.per_minute = float(per_minute)
+        self.per_second = self.per_minute / 60
+        self.burst = float(burst)
+        self.level = min(self.level, self.burst)
 
-    def book(self, amount: float, now: float) -> float:
-        """Take `amount` and return the seconds to wait before using it."""
-        level = self._refilled(now) if now > self._at else self.level
-        self.level = level = level - amount
-        return 0.0 if level >= 0 else -level / self._per_second
+    def refill(self, now: float) -> None:
+        """Bring the level up to date."""
+        if now > self._at:
+            level = self.level + (now - self._at) * self.per_second
+            self.level = level if level < self.burst else self.burst
+            self._at = now
+
+    def wait_for(self, amount: float, ahead: float = 0.0) -> float:
+        """Return the seconds until `amount` may be taken, after those `ahead` have taken theirs."""
+        short = ahead + (amount if amount < self.burst else self.burst) - self.level
+        return short / self.per_second if short > 0 else 0.0
+
+    def take(self, amount: float) -> None:
+        """Book an amount."""
+        self.level -= amount
+        self.taken += amount
 
     def give_back(self, amount: float) -> None:
         """Return what was booked and not used (or, negative, take what was used on top)."""
-        self.level = min(self.burst, self.level + amount)
+        level = self.level + amount
+        self.level = level if level < self.burst else self.burst
+        self.taken -= amount
 
-    def learn(self, remaining: float, now: float) -> None:
-        """Believe the server when it says that less is left than we thought."""
-        self.level = min(self._refilled(now), remaining)
+    def lower(self, level: float) -> None:
+        """Believe that no more than this is left."""
+        self.level = min(self.level, level)
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let nothing that is booked from now on go out for `seconds`; then go on at the rate."""
-        self.learn(-seconds * self._per_second, now)
-
-    def _refilled(self, now: float) -> float:
-        if now <= self._at:
-            return self.level
-        level = self.level + (now - self._at) * self._per_second
-        self._at = now
-        return level if level < self.burst else self.burst
+        """Let nothing go out for `seconds`, and then go on at the rate."""
+        self.refill(now)
+        self.lower(-seconds * self.per_second)

@@ -1,101 +1,125 @@
 """A throttle: stay below the rate limit by waiting at home rather than being sent back.
 
 Three limits count at once: requests, input tokens and output tokens.  A call books an estimate
-of each before it is sent; afterwards the server's own word counts, the headers that say what is
-left, and a 429 that says when to come back.
+of each before it is sent and settles with what its answer says it used.  The limits themselves,
+and what is left of them, stand in the headers of every answer; a 429 says when to come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
 
 from labkit.drivers import Layer
 from labkit.errors import Shed
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
-from labkit.layers.quota import Quota
+from labkit.layers.booking import Booking, Desk
+from labkit.layers.estimate import prompt_tokens
+from labkit.layers.learning import LearningDesk
+from labkit.layers.line import Amounts
 
 __all__ = ["Throttle"]
 
-CHARACTERS_PER_TOKEN = 2.5
-"""The official rule of thumb for current models (claude-api.md 1.3)."""
-REMAINING = "anthropic-ratelimit-{}-remaining"
-WORDS = ("system", "tools", "messages")
+LONGEST_NAP_S = 5.0
+"""Whoever waits looks again at least this often, because others may have given up."""
+SHORT_S = 0.1
+"""Up to here a wait is slept through in one go."""
+SHARE = 0.9
+"""Of a longer wait only this share, since the line may have become shorter by then."""
 
 
 class Throttle(Layer):
     """Sends no faster than `requests`, `input_tokens` and `output_tokens` a minute allow.
 
-    `expected_output` is the tokens an answer is booked with; `max_tokens` would be far too much.
+    Each model has limits of its own (`pool` names what a request draws on, by default its
+    model).  A limit that is not given is learnt: until an answer tells it, requests go out
+    slowly, and faster with every second that goes well.  Of a limit that is given the server's
+    counts where it is lower.  `ramp` also holds back input tokens at first: they start at a
+    twentieth of their limit and grow by this factor a minute, because a sharp rise may be
+    refused (acceleration limit).
+
+    `expected_output` is the tokens an answer is booked with until answers have shown better.
+    `tenant` names who asks, by default `metadata.user_id`: tenants have equal shares of the line.
     A call whose turn comes after its deadline, or later than `longest_wait` seconds, is refused
-    at once with `Shed`.  A call that ends before it is sent gives back what it booked; one that
-    was sent has used it, unless the server refused it.  Place the throttle inside of the breaker.
+    at once with `Shed`.  A call that ends before it is sent gives back its turn; one that was
+    sent has used it, unless the server refused it.  Place the throttle inside of the breaker.
+    Raises ValueError for a limit or a ramp that makes no sense.
     """
 
     def __init__(
         self,
         *,
-        requests: float,
-        input_tokens: float,
-        output_tokens: float,
-        expected_output: int = 300,
+        requests: float = inf,
+        input_tokens: float = inf,
+        output_tokens: float = inf,
+        ramp: float | None = None,
+        expected_output: float = 300.0,
         longest_wait: float = 60.0,
+        tenant: Callable[[Request], str] | None = None,
+        pool: Callable[[Request], str] | None = None,
     ) -> None:
-        self.requests, self.input = Quota(requests), Quota(input_tokens)
-        self.output = Quota(output_tokens)
-        self.expected_output = expected_output
+        given = Amounts(requests, input_tokens, output_tokens)
+        self._make = partial(LearningDesk, given, ramp, expected_output)
+        self._make()  # raises for nonsense now, not with the first call
         self.longest_wait = longest_wait
+        self.tenant = tenant if tenant is not None else _user
+        self.pool = pool if pool is not None else _model
+        self.desks: dict[str, LearningDesk] = {}
 
     def flow(self, request: Request) -> Flow:
-        """Book, wait for the turn, send, and believe what the server says."""
-        prompt = _input_tokens(request)
-        now: float = yield Now()
-        wait = max(
-            self.requests.book(1.0, now),
-            self.input.book(prompt, now),
-            self.output.book(self.expected_output, now),
-        )
-        late = request.deadline is not None and now + wait >= request.deadline
-        if late or wait > self.longest_wait:
-            self._give_back(prompt)
-            yield Note("refused", by="throttle", wait_s=wait)
-            return Outcome(error=Shed(f"The turn would come in {wait:.1f} s.", retry_after=wait))
-        if wait > 0:
-            try:
-                yield Note("throttled", wait_s=wait)
-                yield Sleep(wait)
-            except GeneratorExit:
-                self._give_back(prompt)
-                raise
+        """Book, wait for the turn, send, settle, and believe what the server says."""
+        desk = self._desk(request)
+        began: float = yield Now()
+        now = began
+        booking = desk.book(self.tenant(request), prompt_tokens(request))
+        try:
+            while (wait := desk.turn(booking, now)) > 0:
+                if self._too_far(request, now + wait, began):
+                    desk.abandon(booking)
+                    yield Note("refused", by="throttle", wait_s=wait)
+                    why = f"The turn would come in {wait:.1f} s."
+                    return Outcome(error=Shed(why, retry_after=wait))
+                if now == began:
+                    yield Note("throttled", wait_s=wait)
+                yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
+                now = yield Now()
+        except GeneratorExit:
+            desk.abandon(booking)
+            raise
+        readings = desk.sent(booking, now)
         outcome: Outcome = yield Send(request)
-        if outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
-            self._give_back(prompt)
-        if outcome.headers:
-            self._learn(outcome, (yield Now()))
+        _settle(desk, booking, outcome)
+        if readings or outcome.status == 429:
+            desk.learn(readings, booking, outcome, (yield Now()))
         return outcome
 
-    def _give_back(self, prompt: float) -> None:
-        self.requests.give_back(1.0)
-        self.input.give_back(prompt)
-        self.output.give_back(self.expected_output)
+    def _too_far(self, request: Request, turn: float, began: float) -> bool:
+        late = request.deadline is not None and turn >= request.deadline
+        return late or turn > began + self.longest_wait
 
-    def _learn(self, outcome: Outcome, now: float) -> None:
-        if outcome.status == 429 and outcome.retry_after is not None:
-            self.requests.pause(outcome.retry_after, now)
-        self._believe(self.requests, "requests", outcome.headers, now)
-        self._believe(self.input, "input-tokens", outcome.headers, now)
-        self._believe(self.output, "output-tokens", outcome.headers, now)
-
-    @staticmethod
-    def _believe(quota: Quota, name: str, headers: Mapping[str, str], now: float) -> None:
-        remaining = headers.get(REMAINING.format(name), "")
-        if remaining.isdecimal():
-            quota.learn(float(remaining), now)
+    def _desk(self, request: Request) -> LearningDesk:
+        pool = self.pool(request)
+        found = self.desks.get(pool)
+        if found is None:
+            found = self.desks[pool] = self._make()
+        return found
 
 
-def _input_tokens(request: Request) -> float:
-    """Estimate the prompt; a simulated fleet's request has a size instead of words."""
-    body = request.body
-    size = body.get("prompt_tokens")
-    if size is not None:
-        return float(size)
-    return sum(len(str(body[name])) for name in WORDS if name in body) / CHARACTERS_PER_TOKEN
+def _settle(desk: Desk, booking: Booking, outcome: Outcome) -> None:
+    """Return what the server refused or a layer further in never sent; settle answers."""
+    if outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
+        desk.give_back(booking)
+    elif outcome.ok:
+        outcome.when_used(partial(desk.settle, booking))
+    elif not outcome.unreachable:
+        desk.give_back(booking, answer_only=True)
+
+
+def _user(request: Request) -> str:
+    metadata = request.body.get("metadata")
+    return str(metadata.get("user_id", "")) if isinstance(metadata, Mapping) else ""
+
+
+def _model(request: Request) -> str:
+    return request.model or ""

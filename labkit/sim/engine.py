@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 
@@ -55,7 +55,8 @@ class Decision:
 
     `fault` strikes it, or `refusal` is the rate limit it crosses, or neither.  An answer has
     `output_tokens`, its first token after `first_token_s` and its last after `duration_s`
-    seconds.  `cached` is how its prompt divides where the prompt cache was asked.
+    seconds.  `cached` is how its prompt divides where the prompt cache was asked; `headers` are
+    those of the rate limits.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Decision:
     output_tokens: int
     first_token_s: float
     duration_s: float
+    headers: Mapping[str, str]
 
     @property
     def plan(self) -> Plan:
@@ -141,8 +143,9 @@ class Engine:
         if served and self.gate.limits:
             refusal = self.gate.admit(ask.model, prompt, now)
         output, first, duration = self._times(ask, prompt, now)
+        number, limits = self.requests, self.gate.headers(ask.model.id, now)
         self.decided = decision = Decision(
-            self.requests, now, ask.prompt_tokens, cached, fault, refusal, output, first, duration
+            number, now, ask.prompt_tokens, cached, fault, refusal, output, first, duration, limits
         )
         if served and refusal is None:
             self._carry_out(ask, decision)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from labkit.flow import Outcome, Request
+from labkit.flow import Outcome, Request, Used
 from labkit.sim.breakage import DROP
 from labkit.sim.engine import Decision
 from labkit.sim.error_answers import ERROR_LATENCY_S, PROXY_LATENCY_S
@@ -17,7 +19,6 @@ __all__ = ["Fate", "fate", "patience_of"]
 DEFAULT_TIMEOUT_S = 600.0
 """The SDK's (claude-api.md 9.1)."""
 
-OK = Outcome(status=200)
 TIMED_OUT = Outcome(error=TimeoutError("the attempt timed out"), unreachable=True)
 REFUSED = Outcome(error=ConnectionRefusedError("connection refused"), unreachable=True)
 RESET = Outcome(error=ConnectionResetError("connection reset"), unreachable=True)
@@ -69,13 +70,22 @@ def fate(decision: Decision, patience: float) -> Fate:
     """
     if decision.fault is None and decision.refusal is None and decision.duration_s <= patience:
         prompt, output = decision.prompt_tokens, decision.output_tokens
-        return Fate(decision.duration_s, OK, prompt, output, decision.cached)
+        return Fate(decision.duration_s, _answer(decision, output), prompt, output, decision.cached)
     seconds, outcome, bills = _unhurried(decision)
     if seconds > patience:
         seconds, outcome = max(0.0, patience), TIMED_OUT
     if not bills:
         return Fate(seconds, outcome, 0, 0)
     return Fate(seconds, outcome, decision.prompt_tokens, _tokens(decision), decision.cached)
+
+
+def _answer(decision: Decision, output: int) -> Outcome:
+    return Outcome(200, decision.headers, meter=partial(_tell, decision, output))
+
+
+def _tell(decision: Decision, output: int, tell: Callable[[Used], object]) -> None:
+    plan = decision.plan
+    tell(Used(plan.uncached, output, plan.read, plan.written_5m + plan.written_1h))
 
 
 def _tokens(decision: Decision) -> int:
@@ -95,19 +105,20 @@ def _unhurried(decision: Decision) -> tuple[float, Outcome, bool]:
         if refusal.retry_after_s is None:
             headers = {"x-should-retry": "false"}
         else:
-            headers = {"retry-after": str(refusal.retry_after_s)}
+            headers = {**decision.headers, "retry-after": str(refusal.retry_after_s)}
         return ERROR_LATENCY_S, Outcome(429, headers, "rate_limit_error"), False
     if fault is None:
-        return decision.duration_s, OK, True
+        return decision.duration_s, _answer(decision, decision.output_tokens), True
     return _faulty(fault, decision)
 
 
 def _faulty(fault: Fault, decision: Decision) -> tuple[float, Outcome, bool]:
     if fault.kind in ANSWERED_LATE:
-        return _late(fault, decision), OK, True
+        return _late(fault, decision), _answer(decision, decision.output_tokens), True
     if fault.kind in ANSWERED_OTHERWISE:
         tokens = _tokens(decision)
-        return decision.first_token_s + tokens * decision.token_s, OK, tokens > 0
+        seconds = decision.first_token_s + tokens * decision.token_s
+        return seconds, _answer(decision, tokens), tokens > 0
     if fault.kind == "wrong_length":
         return decision.duration_s, RESET, True
     if fault.kind == "refused":

@@ -14,6 +14,7 @@ Rate limits are `labkit.sim.limits`.  The other two are off unless somebody sets
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from math import ceil, inf
@@ -21,7 +22,7 @@ from math import ceil, inf
 from labkit.catalog import Model
 from labkit.errors import UnknownPrice, UserError
 from labkit.pricing import Usage, cost
-from labkit.sim.dates import today
+from labkit.sim.dates import EPOCH, today
 from labkit.sim.fault_kinds import CODES
 from labkit.sim.figures import need_numbers
 from labkit.sim.limits import TIERS, RateLimiter, Refusal, limit_class, tier_limits
@@ -30,6 +31,7 @@ from labkit.sim.prompt_cache import Plan
 __all__ = ["Gate", "Ramp", "Spend"]
 
 MINUTE_S = 60.0
+NONE: Mapping[str, str] = {}
 MEMORY = 10
 """Minutes that the acceleration limit looks back."""
 FREE_SHARE = 10
@@ -148,6 +150,11 @@ class Gate:
         if name not in self._limiters:
             self._limiters[name] = RateLimiter(tier_limits(name, self.tier), now)
         return self._limiters[name]
+
+    def headers(self, model_id: str, now: float) -> Mapping[str, str]:
+        """Return the rate-limit headers of an answer, none where there are no limits."""
+        limiter = self.limiter(model_id, now)
+        return NONE if limiter is None else limiter.headers(now, EPOCH)
 
     def admit(self, model: Model, tokens: int, now: float) -> Refusal | None:
         """Debit a request that arrives now, or return why it is refused (and debit nothing).

@@ -9,11 +9,12 @@ output bucket may run into debt and then refuses newcomers until it is paid off.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from math import ceil
+
+from labkit.sim.bucket import Bucket
+from labkit.sim.limit_headers import LimitHeaders
 
 __all__ = ["TIERS", "Bucket", "Limits", "RateLimiter", "Refusal", "limit_class", "tier_limits"]
 
@@ -54,28 +55,6 @@ def tier_limits(model_class: str, tier: str) -> Limits:
     """Return the standard limits of a class in a tier (claude-api.md 2.2)."""
     table = FABLE if model_class in ("fable-5", "mythos-5") else OTHERS
     return table[tier]
-
-
-class Bucket:
-    """A token bucket that refills continuously; `level` may be negative when it is in debt."""
-
-    __slots__ = ("_at", "capacity", "level", "rate")
-
-    def __init__(self, per_minute: int, now: float) -> None:
-        self.capacity = per_minute
-        self.rate = per_minute / 60.0
-        self.level = float(per_minute)
-        self._at = now
-
-    def refill(self, now: float) -> None:
-        """Bring the level up to date."""
-        if now > self._at:
-            self.level = min(float(self.capacity), self.level + (now - self._at) * self.rate)
-            self._at = now
-
-    def wait_for(self, amount: float) -> float:
-        """Return the seconds until `amount` is there, 0 if it is."""
-        return max(0.0, (amount - self.level) / self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,39 +113,7 @@ class RateLimiter:
         """Debit an answer's tokens at the time when it has been produced."""
         heapq.heappush(self._due, (at, output_tokens))
 
-    def headers(self, now: float, epoch: float) -> Mapping[str, str]:
-        """Return the twelve headers; `epoch` is virtual time zero in seconds since 1970.
-
-        Token figures are rounded to thousands, and "tokens" is input plus output, as in every
-        real recording (WIRE-FORMAT.md 4).
-        """
+    def headers(self, now: float, epoch: float) -> LimitHeaders:
+        """Return the twelve headers; `epoch` is virtual time zero in seconds since 1970."""
         self.advance(now)
-        requests, taken, given, at = self.requests, self.input, self.output, epoch + now
-        left_in, left_out = _thousands(taken), _thousands(given)
-        full_in = _stamp(ceil(at + taken.wait_for(taken.capacity)))
-        full_out = _stamp(ceil(at + given.wait_for(given.capacity)))
-        full = _stamp(ceil(at + requests.wait_for(requests.capacity)))
-        return {
-            "anthropic-ratelimit-requests-limit": str(requests.capacity),
-            "anthropic-ratelimit-requests-remaining": str(int(max(0.0, requests.level))),
-            "anthropic-ratelimit-requests-reset": full,
-            "anthropic-ratelimit-input-tokens-limit": str(taken.capacity),
-            "anthropic-ratelimit-input-tokens-remaining": str(left_in),
-            "anthropic-ratelimit-input-tokens-reset": full_in,
-            "anthropic-ratelimit-output-tokens-limit": str(given.capacity),
-            "anthropic-ratelimit-output-tokens-remaining": str(left_out),
-            "anthropic-ratelimit-output-tokens-reset": full_out,
-            "anthropic-ratelimit-tokens-limit": str(taken.capacity + given.capacity),
-            "anthropic-ratelimit-tokens-remaining": str(left_in + left_out),
-            "anthropic-ratelimit-tokens-reset": max(full_in, full_out),
-        }
-
-
-def _thousands(bucket: Bucket) -> int:
-    return round(max(0.0, bucket.level) / 1000) * 1000
-
-
-@lru_cache(maxsize=8)
-def _stamp(second: int) -> str:
-    at = datetime.fromtimestamp(second, UTC)
-    return f"{at.isoformat()[:19]}Z"  # strftime takes ten times as long
+        return LimitHeaders(self.requests, self.input, self.output, epoch + now)
