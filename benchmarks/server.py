@@ -1,6 +1,6 @@
 """`labkit serve` beside a bare echo: requests a second and p99, then a thousand streams at once.
 
-    uv run python benchmarks/server.py [--rounds 40] [--requests 300] [--streams 1000]
+    uv run python benchmarks/server.py [--rounds 40] [--requests 300] [--streams 1000] [--speed 0.5]
 
 Both servers are started as anybody would start them, each in a process of its own: `labkit serve
 --speed 0`, and uvicorn with an application of starlette that gives back what it gets.  This
