@@ -18,7 +18,8 @@ __all__ = ["ApiError", "invalid", "not_allowed", "not_found"]
 class ApiError:
     """One refusal: HTTP status, `error.type`, message, and the stable code where there is one.
 
-    `retry_after` (seconds) is for the header of that name; None sends none.
+    `retry_after` (seconds) is for the header of that name; None sends none.  `unsupported` names
+    what a message thread cannot be combined with.
     """
 
     status: int
@@ -26,12 +27,15 @@ class ApiError:
     message: str
     code: str | None = None
     retry_after: int | None = None
+    unsupported: tuple[str, ...] = ()
 
     def body(self, request_id: str | None) -> dict[str, Any]:
         """Return the JSON object that is sent; the batch results nest it once more."""
         error: dict[str, Any] = {"type": self.type, "message": self.message}
         if self.code is not None:
             error["details"] = {"error_code": self.code}
+        if self.unsupported:
+            error["details"] = {"error_code": self.code, "unsupported": list(self.unsupported)}
         return {"type": "error", "error": error, "request_id": request_id}
 
 

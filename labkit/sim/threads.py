@@ -1,23 +1,26 @@
 """Message threads: the server keeps a conversation, and a continuation sends what is new.
 
-Names and error codes are those of anthropic 2.12.0 (types/beta, claude-api.md 8).  The whole
-conversation is read, and billed, all the same.  Left open there and decided here: what must stay
-the same across a thread's turns is the model, the system prompt and the tools, and a continuation
-sends them again; other fields that manage the context do not go with a thread; nothing expires.
+Names, error codes and what a continuation leaves out (system prompt and tools, which the server
+keeps too) are those of anthropic 2.12.0 (types/beta, lib/threads).  The whole conversation is
+read, and billed, all the same.
+
+Left open there and decided here: the model stays the same, and system prompt and tools do where
+they are sent again; a compaction on demand may create a thread, not continue one; `cache_control`
+is unsupported at top level and not in blocks; of `thinking` nothing is; nothing expires.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.sim.problem import ApiError
 
 __all__ = ["Threads"]
 
-SAME = ("model", "system", "tools")
-UNSUPPORTED = ("compaction", "context_management")
+KEPT = ("system", "tools")
+UNSUPPORTED = ("cache_control", "context_management", "fallbacks")
 
 
 @dataclass(slots=True)
@@ -37,11 +40,15 @@ class Threads:
 
     def resolve(self, body: Mapping[str, Any], now: float) -> Mapping[str, Any] | ApiError:
         """Return the body with the whole conversation in it, or why it cannot be continued."""
-        for name in UNSUPPORTED:
-            if body.get(name) is not None:
-                return _refused(f"thread cannot be combined with {name}.", "unsupported_request")
+        unsupported = tuple(name for name in UNSUPPORTED if body.get(name) is not None)
+        if unsupported:
+            message = f"thread cannot be combined with {', '.join(unsupported)}."
+            return replace(_refused(message, "unsupported_request"), unsupported=unsupported)
         if body["thread"]["type"] == "create":
             return body
+        if body.get("compaction") is not None:
+            message = "A compaction request cannot continue a thread."
+            return _refused(message, "unsupported_request")
         state = self._states.get(body["thread"]["previous_message_id"])
         if state is None:
             text = "No usable thread was found for previous_message_id."
@@ -50,14 +57,14 @@ class Threads:
             if now < state.continued_until:
                 return _refused("The thread is being continued already.", "continue_in_flight")
             return _refused("This answer has been continued before.", "already_continued")
-        different = [name for name in SAME if body.get(name) != state.body.get(name)]
+        kept = {name: state.body[name] for name in KEPT if name in state.body}
+        whole = {**kept, **body}
+        different = [name for name in ("model", *KEPT) if whole.get(name) != state.body.get(name)]
         if different:
             told = ", ".join(different)
             return _refused(f"Not the same as in the thread: {told}.", "fingerprint_mismatch")
         new = body.get("messages")
-        if not isinstance(new, list):
-            return body
-        return {**body, "messages": [*state.messages, *new]}
+        return {**whole, "messages": [*state.messages, *new]} if isinstance(new, list) else body
 
     def keep(self, body: Mapping[str, Any], message: Mapping[str, Any], until: float) -> None:
         """Hold a conversation that was answered; `until` is when its answer ends, in seconds."""

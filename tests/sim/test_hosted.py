@@ -335,17 +335,33 @@ def test_a_thread_keeps_the_conversation_and_bills_all_of_it() -> None:
 
 
 def test_a_thread_goes_on_with_a_tools_result() -> None:
-    """The call is on the server, the result is new."""
+    """The call is on the server with the tools and the system prompt; the result is new."""
     client = sdk()
-    request = {"tools": [TOOL], "betas": [THREADS]}
-    question = [{"role": "user", "content": "Look up the rain."}]
-    first = client.beta.messages.create(**ask(question), thread={"type": "create"}, **request)
+    body = ask([{"role": "user", "content": "Look up the rain."}], tools=[TOOL], system="Be kind.")
+    first = client.beta.messages.create(**body, thread={"type": "create"}, betas=[THREADS])
     call = first.content[-1]
     assert call.type == "tool_use"
-    result = {"type": "tool_result", "tool_use_id": call.id, "content": "wet"}
+    new = {"type": "tool_result", "tool_use_id": call.id, "content": "wet"}
     thread = {"type": "continue", "previous_message_id": first.id}
-    body = ask([{"role": "user", "content": [result]}])
-    assert "wet" in str(client.beta.messages.create(**body, thread=thread, **request).content)
+    result = [{"role": "user", "content": [new]}]
+    second = client.beta.messages.create(**ask(result), thread=thread, betas=[THREADS])
+    assert "wet" in str(second.content)
+    said = {"role": "assistant", "content": [call.to_dict()]}
+    whole = ask([*body["messages"], said, *result], tools=[TOOL], system="Be kind.")
+    assert second.usage.input_tokens == count_prompt(whole)
+
+
+def test_the_sdks_own_thread_talks_to_the_simulated_api() -> None:
+    """Its turns send only what is new, and it says itself which answer it goes on from."""
+    scene = Scene()
+    client: Any = scene.client()
+    thread = client.beta.messages.thread(
+        model=MODEL, max_tokens=500, system="Be kind.", messages=[]
+    )
+    thread.send({"role": "user", "content": "My dog is Rex."})
+    reply = thread.send({"role": "user", "content": "What is my dog?"})
+    assert "Rex" in str(reply.content)
+    assert len(thread.messages) == 4
 
 
 @pytest.mark.parametrize(

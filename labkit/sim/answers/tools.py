@@ -5,6 +5,7 @@ or "list" do not count unless the name has no others), or two of the longer word
 description.  Each tool asked for is called once, so two of them are called in parallel.
 `tool_choice` any calls the first tool where none is asked for, tool calls the one it names,
 none calls nothing.  Once results are back, nothing more is called unless a call is forced.
+Where none of these is called, the memory tool may be (`labkit.sim.answers.memory`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labkit.sim.answers.hints import read_hints
+from labkit.sim.answers.memory import memory_commands
 from labkit.sim.answers.samples import sample
 from labkit.sim.answers.turns import ToolResult, last_user_turn, listed, mapped, tool_results
 
@@ -42,7 +44,7 @@ def tool_calls(body: Mapping[str, Any], dice: random.Random) -> list[dict[str, A
     """Return the tool_use blocks that answer a request; none if it asks for no tool."""
     tools = called_tools(body)
     if not tools:
-        return []
+        return [tool_use("memory", each, dice) for each in memory_commands(body)]
     hints = read_hints(body)
     return [tool_use(each["name"], sample(each["input_schema"], hints), dice) for each in tools]
 
