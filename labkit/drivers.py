@@ -8,7 +8,6 @@ However a call ends (answer, exception, cancellation), the flow is closed, so th
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
+from labkit.metering import FLOW_LOCK
 from labkit.racing import AsyncRace, Race
 from labkit.sdk import request_of
 from labkit.sdk_outcome import close, close_async, deliver, replaced
@@ -26,8 +26,6 @@ from labkit.sending import OUTER, hop_to, send, send_async
 __all__ = ["Layer"]
 
 SYSTEM_CLOCK = SystemClock()
-FLOW_LOCK = threading.Lock()
-"""One lock for all flows: a policy such as a retry budget may be shared between layers."""
 
 
 class Layer(anthropic.Middleware):

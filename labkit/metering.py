@@ -7,6 +7,7 @@ flows have ended that sent the request; so whoever wants to know leaves a messag
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,10 @@ import httpx2
 from labkit.outcome import Meter, Used
 from labkit.verdict import Watch
 
-__all__ = ["StreamMeter", "meter_of", "read_usage"]
+__all__ = ["FLOW_LOCK", "StreamMeter", "meter_of", "read_usage"]
+
+FLOW_LOCK = threading.Lock()
+"""One lock for all flows: a policy such as a retry budget may be shared between layers."""
 
 
 def meter_of(http_response: httpx2.Response) -> Meter:
@@ -51,8 +55,6 @@ class StreamMeter:
     def look(self) -> None:
         """Tell those who wait, if there is something to tell; called from outside of flows."""
         if self._waiting and self._watch.complete:
-            from labkit.drivers import FLOW_LOCK  # the drivers know the streams, so not above
-
             with FLOW_LOCK:
                 waiting, self._waiting = self._waiting, []
                 for tell in waiting:
