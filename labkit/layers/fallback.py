@@ -55,7 +55,7 @@ class Fallback(Layer):
             raise ValueError("Patience is above 0 seconds, and a reserve at least 0.")
         self.rungs, self.patience = rungs, patience
         self.reserve = reserve if any(rung.answer for rung in rungs) else 0.0
-        self._reads = any("refusal" in rung.on for rung in rungs)
+        self._reads = any({"refusal", "context"} & set(rung.on) for rung in rungs)
 
     def flow(self, request: Request) -> Flow:
         """Ask; while there is a cause to, go one rung down; label what came of it."""

@@ -6,8 +6,9 @@ A failure has one of five causes, and a rung says which of them may lead to it (
   its start, or one of our own layers that refuses for now;
 - "late": the time for this rung is over;
 - "limit": a limit that waiting does not lift: money, or a 429 that names no time;
-- "context": the conversation is too long (413, or `labkit.errors.ContextLimit`);
-- "refusal": the model declined; only in answers that are not streamed, where it is known in time.
+- "context": the conversation is too long: 413, a 400 that says so, an answer that stopped at the
+  window's end, or `labkit.errors.ContextLimit`;
+- "refusal": the model declined.  Of a stream, neither this nor its stop is known in time.
 
 Anything else, such as a wrong request or key, would fail on every rung and has no cause here.
 """
@@ -30,6 +31,8 @@ ASKING = ("unavailable", "late")
 """What leads to another request, unless its rung says otherwise."""
 READY = ("unavailable", "late", "limit")
 """What leads to an answer that takes no time and no money, unless its rung says otherwise."""
+TOO_LONG = "prompt is too long"
+"""How the API's message begins (claude-api.md 3.4 and 8)."""
 SORRY = "We cannot answer right now. Please try again in a few minutes."
 
 
@@ -119,11 +122,12 @@ def honest_refusal(
 def cause(outcome: Outcome, *, read: bool = True) -> str:
     """Return which of the five causes an outcome is, "" for an answer and for any other failure.
 
-    `read` says whether to look into an answer for its stop reason.
+    `read` says whether to look into its body, where a refusal and a prompt that is too long show.
     """
     error = outcome.error
-    if outcome.ok:
-        return "refusal" if read and _stop_reason(outcome.value) == "refusal" else ""
+    told = _told(outcome) if read and (outcome.ok or outcome.status == 400) else ""
+    if told or outcome.ok:
+        return told
     if isinstance(error, DeadlineExceeded):
         return "late"
     if isinstance(error, ContextLimit) or outcome.status == 413:
@@ -135,17 +139,28 @@ def cause(outcome: Outcome, *, read: bool = True) -> str:
     return "unavailable" if passing else ""
 
 
-def _stop_reason(value: object) -> object:
-    """Read it off a Message, or off a response whose body has arrived and has not been parsed."""
+def _told(outcome: Outcome) -> str:
+    """Return the cause that a body tells of."""
+    body = _body(outcome.value)
+    stop_reason = body.get("stop_reason")
+    if stop_reason == "refusal":
+        return "refusal"
+    error = body.get("error")
+    said = str(error.get("message", "")) if isinstance(error, Mapping) else ""
+    too_long = stop_reason == "model_context_window_exceeded" or said.startswith(TOO_LONG)
+    return "context" if too_long else ""
+
+
+def _body(value: object) -> Mapping[str, Any]:
+    """Read a Message, or a response whose body has arrived; of a stream nothing is known yet."""
     response = getattr(value, "http_response", None)
     if response is None:
-        return getattr(value, "stop_reason", None)
-    if not getattr(response, "is_stream_consumed", False):
-        return None
-    if not response.headers.get("content-type", "").startswith("application/json"):
-        return None
+        return {"stop_reason": getattr(value, "stop_reason", None)}
+    kind = response.headers.get("content-type", "")
+    if not response.is_stream_consumed or not kind.startswith("application/json"):
+        return {}
     try:
         body = json.loads(response.content)
     except ValueError:
-        return None
-    return body.get("stop_reason") if isinstance(body, Mapping) else None
+        return {}
+    return body if isinstance(body, Mapping) else {}

@@ -326,6 +326,30 @@ def test_a_refusal_is_read_off_a_plain_answer_only_where_a_rung_is_for_it(world:
     assert (found.stop_reason, rung_of(found)) == ("refusal", "full")
 
 
+def test_a_prompt_that_is_too_long_is_asked_of_a_longer_window_only_where_a_rung_says_so() -> None:
+    """The API tells it in the message of a 400, and no status tells it apart."""
+    said = b'{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long'
+    full = replace(refusal(400, "invalid_request_error"), chunks=((0.1, said + b': 9 > 8"}}'),))
+    for kind in ("sync", "async"):
+        with pytest.raises(anthropic.BadRequestError, match="too long"):
+            World(kind).run(create, Script(full, answer()), [Fallback(*LADDER)])
+        ladder = Fallback(other_model("longer", on=["context"]))
+        found = World(kind).run(create, Script(full, answer()), [ladder])
+        assert rung_of(found) == "longer"
+        wrong = refusal(400, "invalid_request_error")
+        with pytest.raises(anthropic.BadRequestError):
+            World(kind).run(create, Script(wrong, answer()), [ladder])
+
+
+def test_an_answer_that_stopped_at_the_windows_end_counts_as_too_long(world: World) -> None:
+    """Where a rung is for that; otherwise it is the answer."""
+    cut = json.dumps(message("So fa", stop_reason="model_context_window_exceeded")).encode()
+    reply = replace(answer(), chunks=((0.1, cut),))
+    assert rung_of(world.run(create, Script(reply), [Fallback(*LADDER)])) == "full"
+    ladder = Fallback(other_model("longer", on=["context"]))
+    assert rung_of(world.run(create, Script(reply, answer()), [ladder])) == "longer"
+
+
 # -- time -----------------------------------------------------------------------------------------
 
 
