@@ -17,7 +17,9 @@ from labkit.errors import DeadlineExceeded, Deadlock, UserError
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
 from labkit.sim.branches import LATER, Event, Grove
 from labkit.sim.engine import Ask, Engine
+from labkit.sim.error_answers import ERROR_LATENCY_S
 from labkit.sim.fates import Fate, fate, patience_of
+from labkit.sim.faults import Fault
 from labkit.sim.traffic import Arrival
 from labkit.sim.under_way import Call, Sink
 
@@ -25,6 +27,7 @@ __all__ = ["Call", "Fleet", "Layered", "Sink"]
 
 ROUNDING = 1e-9
 """Seconds; what ends so close to the deadline ends at it."""
+TOO_LONG = Outcome(400, {"x-should-retry": "false"}, "invalid_request_error")
 
 
 class Layered(Protocol):
@@ -153,13 +156,23 @@ class Fleet:
         fault = self.engine.strike(now, model_name=name, path=request.path)
         prefix = call.arrival.prefix if name == call.arrival.model else None  # caches are a model's
         ask = Ask(asked, body["prompt_tokens"], body["max_tokens"], body["output_tokens"], prefix)
-        answer = fate(self.engine.decide(ask, now, fault), patience)
+        window = asked.context_window
+        if window is not None and ask.prompt_tokens > window and self._is_too_long(ask, now, fault):
+            answer = Fate(ERROR_LATENCY_S, TOO_LONG, 0, 0)
+        else:
+            answer = fate(self.engine.decide(ask, now, fault), patience)
         ends = now + answer.seconds
         if deadline is not None and ends > deadline - ROUNDING:
             ends = deadline
         # A call waits for one thing at a time, so its number tells simultaneous events apart;
         # its branches have turns.
         heappush(self.events, (ends, call.number, call, answer))
+
+    def _is_too_long(self, ask: Ask, now: float, fault: Fault | None) -> bool:
+        """Whether a prompt beyond the window is judged as one: a limit or a fault comes first."""
+        limiter = self.engine.limiter(ask.model.id, now)
+        within = limiter is None or limiter.beyond(ask.prompt_tokens) is None
+        return within and (fault is None or fault.is_served)
 
     def attempted(self, call: Call, answer: Fate) -> None:
         """Take an attempt that was cancelled now."""

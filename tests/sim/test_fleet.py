@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
@@ -18,6 +19,7 @@ from labkit.layers.circuit import Circuit
 from labkit.layers.circuit_states import State
 from labkit.layers.deadline import Deadline
 from labkit.layers.retry import Retry
+from labkit.sim.core import SimulatedApi
 from labkit.sim.engine import Engine
 from labkit.sim.faults import ERROR_LATENCY_S, Fault
 from labkit.sim.fleet import Fleet, Layered
@@ -256,6 +258,52 @@ def test_layers_are_closed_when_traffic_fails_too() -> None:
     with pytest.raises(UserError):
         played([Course(flow)], calls_at(5.0, 1.0))
     assert closed == [True]
+
+
+# -- prompts beyond the window --------------------------------------------------------------------
+
+
+def over_the_wire(words: str, *faults: Fault, tier: str | None) -> tuple[int, str | None]:
+    """Return status and type of the wire's answer to a prompt."""
+    api = SimulatedApi(faults=faults, tier=tier)
+    messages = [{"role": "user", "content": words}]
+    body = json.dumps({"model": "claude-fable-5-2", "max_tokens": 9, "messages": messages})
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+    reply = api.reply("POST", "/v1/messages", headers, body.encode(), 0.0)
+    error = json.loads(reply.body).get("error") if reply.body.startswith(b"{") else None
+    return reply.status, error and error["type"]
+
+
+@pytest.mark.parametrize(
+    ("size", "tier", "kinds"),
+    [
+        (999_990, None, ()),
+        (1_000_400, None, ()),
+        (1_000_400, "start", ()),
+        (1_000_400, "scale", ()),
+        (1_000_400, None, ("overloaded",)),
+        (1_000_400, "start", ("slow",)),
+    ],
+)
+def test_a_prompt_beyond_the_window_is_refused_as_on_the_wire(
+    size: int, tier: str | None, kinds: tuple[str, ...]
+) -> None:
+    """After the allowance of a minute, and not where a fault has struck before."""
+    faults = [Fault(kind) for kind in kinds]
+    prompt = "ab cd" * ((size - 3) // 2)
+    traffic = calls_at(0.0, model="claude-fable-5-2", prompt_tokens=size, max_tokens=9)
+    (row,) = played([Retry(3, seed=1)], traffic, *faults, tier=tier).attempts[:1]
+    status, kind = over_the_wire(prompt, *faults, tier=tier)
+    assert row.reason == ("ok" if kind is None else f"{status} {kind}")
+
+
+def test_a_prompt_that_is_too_long_is_neither_billed_nor_tried_again() -> None:
+    """It will not become shorter."""
+    traffic = calls_at(0.0, prompt_tokens=1_000_001)
+    kept = played([Retry(3, seed=1)], traffic)
+    (row,) = kept.attempts
+    assert (row.input_tokens, row.output_tokens) == (0, 0)
+    assert kept.calls[0].reason == "400 invalid_request_error"
 
 
 # -- what cannot be -------------------------------------------------------------------------------
