@@ -11,14 +11,17 @@ import threading
 from collections.abc import Awaitable, Callable
 from math import inf
 
+import httpx2
+
 from labkit.alarms import Alarm
 from labkit.flow import Outcome
 from labkit.hanging_up import hang_up_thread
 from labkit.limits import Limits
+from labkit.reading import Vigil, in_time
+from labkit.resumed import Resumed, ResumedAsync
 from labkit.sdk_outcome import close, http_of
-from labkit.streams import limit
 
-__all__ = ["wait", "wait_async"]
+__all__ = ["limit", "limit_async", "wait", "wait_async"]
 
 
 def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
@@ -33,7 +36,9 @@ def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
     if alarm.rung:
         close(outcome)
         return limits.outcome(outcome)
-    return _limited(outcome, limits)
+    if outcome.ok and (response := http_of(outcome.value)) is not None:
+        limit(response, limits)
+    return outcome
 
 
 async def wait_async(limits: Limits, answer: Awaitable[Outcome]) -> Outcome:
@@ -46,11 +51,37 @@ async def wait_async(limits: Limits, answer: Awaitable[Outcome]) -> Outcome:
         if not timer.expired():
             raise
         return limits.outcome(cause=error)
-    return _limited(outcome, limits)
-
-
-def _limited(outcome: Outcome, limits: Limits) -> Outcome:
-    response = http_of(outcome.value)
-    if response is not None and outcome.ok:
-        limit(response, limits)
+    if outcome.ok and (response := http_of(outcome.value)) is not None:
+        limit_async(response, limits)
     return outcome
+
+
+def limit(response: httpx2.Response, limits: Limits) -> None:
+    """Keep to a layer's limits while somebody reads the response; nothing if it has been read.
+
+    The reader gets `DeadlineExceeded` or `anthropic.APITimeoutError` where they break, and the
+    connection is closed.  A stream whose last event has come ends there instead.
+    """
+    if not _needs(response, limits) or not isinstance(response.stream, httpx2.SyncByteStream):
+        return
+    stream = response.stream
+    stream = stream if isinstance(stream, Resumed) else Resumed(response)
+    vigil = Vigil(response, stream.watch, limits)
+    stream.vigils.append(vigil)
+    stream.rest = vigil.chunks(stream.rest)
+    response.stream = stream
+
+
+def limit_async(response: httpx2.Response, limits: Limits) -> None:
+    """Do what `limit` does for the async client."""
+    if not _needs(response, limits) or not isinstance(response.stream, httpx2.AsyncByteStream):
+        return
+    stream = response.stream
+    stream = stream if isinstance(stream, ResumedAsync) else ResumedAsync(response)
+    stream.rest = in_time(stream.rest, response, stream.watch, limits)
+    response.stream = stream
+
+
+def _needs(response: httpx2.Response, limits: Limits) -> bool:
+    read = response.is_closed or response.is_stream_consumed
+    return not read and limits.silent_until() < inf
