@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -19,8 +20,7 @@ from labkit.context.policy import Policy
 from labkit.context.window import Trimmed, Window
 from labkit.drivers import Layer
 from labkit.errors import ContextLimit
-from labkit.flow import Flow, Note, Outcome, Request, Send
-from labkit.layers.reported import reported_prompt_tokens
+from labkit.flow import Flow, Note, Outcome, Request, Send, Used
 
 __all__ = ["Key", "Trim", "conversation_key"]
 
@@ -71,9 +71,7 @@ class Trim(Layer):
             yield Note("advice", text=trimmed.advice)
         sent = request if trimmed.body is request.body else replace(request, body=trimmed.body)
         outcome: Outcome = yield Send(sent)
-        reported = reported_prompt_tokens(outcome)
-        if reported is not None:
-            window.learn(trimmed, reported)
+        outcome.when_used(partial(_learn, window, trimmed))
         return outcome
 
     def _window(self, body: Mapping[str, Any]) -> Window:
@@ -96,6 +94,12 @@ def conversation_key(body: Mapping[str, Any]) -> Hashable:
 def _has_messages(request: Request) -> bool:
     asks = request.path.partition("?")[0].endswith("/v1/messages")
     return asks and isinstance(request.body.get("messages"), list)
+
+
+def _learn(window: Window, trimmed: Trimmed, used: Used) -> None:
+    prompt = used.input_tokens + used.cache_read_tokens + used.cache_written_tokens
+    if prompt:
+        window.learn(trimmed, prompt)
 
 
 def _told(trimmed: Trimmed) -> dict[str, str | int | float | bool]:

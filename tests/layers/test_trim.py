@@ -10,7 +10,7 @@ import pytest
 
 from labkit.context import Blocks, Limit, SlidingWindow, TokenBudget, estimate_request
 from labkit.errors import ContextLimit, UserError
-from labkit.flow import Outcome, Request
+from labkit.flow import Outcome, Request, Used
 from labkit.layers.trim import Trim
 from labkit.ledger import Ledger
 from tests.layers.flows import OK, World
@@ -256,11 +256,12 @@ def test_estimates_learn_from_every_reply(world: Sdk, streamed: bool) -> None:
     assert window.calibration.factor == pytest.approx(2)
 
 
-def test_a_reply_that_says_nothing_teaches_nothing() -> None:
-    """An outcome without a response, or one with an odd body."""
+@pytest.mark.parametrize("used", [None, Used(0, 9)])
+def test_a_reply_that_says_nothing_teaches_nothing(used: Used | None) -> None:
+    """No usage, or a prompt without tokens."""
     layer = Trim(POLICY)
-    for value in (None, object(), type("Odd", (), {"usage": {"input_tokens": "many"}})()):
-        World(Outcome(status=200, value=value)).run(layer.flow(asked(turns(1))))
+    meter = None if used is None else lambda tell: tell(used)
+    World(Outcome(status=200, meter=meter)).run(layer.flow(asked(turns(1))))
     (window,) = layer._windows.values()
     assert window.calibration.replies == 0
 
