@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from labkit.sim.faults import Fault
 from labkit.sim.server_exchange import LARGEST, read_request
-from tests.sim.serving import ASK, BODY, Serving, head_of, post, request_of
+from tests.sim.serving import ASK, BODY, Serving, eventually, head_of, post, request_of
 
 USUAL = request_of(BODY)
 ODD = b"\r\nx-odd: \xff\r\n\r\n"
@@ -186,3 +186,21 @@ def test_a_fault_of_ours_ends_the_connection(
             assert serving.say(USUAL) == b""
         assert "ZeroDivisionError" in caplog.text
         assert post(serving)[0].status == 200
+
+
+def test_a_usual_request_must_be_whole_soon_too() -> None:
+    """Half a body gets a 408, and the connection ends."""
+    with Serving(patience_s=1) as serving:
+        status, _, body = head_of(serving.say(USUAL[:-5]))
+    assert status == 408
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_is_forgotten() -> None:
+    """Nothing is counted, and no task is left."""
+    with Serving() as serving:
+        with serving.connect() as connection:
+            connection.sendall(USUAL[:-5])
+            eventually(lambda: len(serving.server.server_state.tasks) == 1)
+        eventually(lambda: not serving.server.server_state.tasks)
+        assert not serving.door.log.requests
