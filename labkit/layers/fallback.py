@@ -21,7 +21,7 @@ import anthropic
 from anthropic import APIRequest
 
 from labkit.drivers import Layer
-from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send
+from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Timeouts
 from labkit.layers.ready import AsyncReadyStream, ReadyStream, put_label, rung_of
 from labkit.layers.rungs import Rung, cause
 
@@ -37,9 +37,10 @@ class Fallback(Layer):
     """Tries the request as it is, then the `rungs` in order, as far as their causes allow.
 
     Place it inside of `Deadline` and outside of `Retry`.  `patience` is the seconds that the
-    request as it was made may take (None: as long as the deadline allows).  From a deadline
-    `reserve` seconds are kept back, so that a ready answer comes in time; with no time left
-    nobody is asked.  Where no rung answers, the caller gets the first failure.
+    request as it was made may take (None: as long as the deadline allows); each attempt of a
+    stream has them until its first content.  From a deadline `reserve` seconds are kept back, so
+    that a ready answer comes in time; with no time left nobody is asked.  Where no rung answers,
+    the caller gets the first failure.
 
     A stream that has shown its first content is never replaced.  A caller of
     `with_raw_response` gets a ready answer as a plain Message, for there is no response.
@@ -116,10 +117,21 @@ def _is_for_a_message(request: Request) -> bool:
 
 
 def _ask(request: Request, patience: float | None) -> Flow:
-    if patience is not None:
+    if patience is not None and request.stream:
+        request = replace(request, timeout=_sooner(request.timeout, patience))
+    elif patience is not None:
         request = request.within((yield Now()) + patience)
     outcome: Outcome = yield Send(request)
     return outcome
+
+
+def _sooner(timeouts: Timeouts | None, patience: float) -> Timeouts:
+    """Limit the wait for a stream's first content only: then it is the caller's, and goes on."""
+    if timeouts is None:
+        return Timeouts(first_token=patience)
+    if timeouts.first_token is not None:
+        patience = min(patience, timeouts.first_token)
+    return replace(timeouts, first_token=patience)
 
 
 def _fits(rung: Rung, why: str, request: Request, limited: bool) -> Generator[Effect, Any, bool]:

@@ -363,6 +363,22 @@ def test_a_silent_service_leaves_time_for_the_ladder_within_the_deadline(world: 
     assert world.clock.now() == pytest.approx(7)
 
 
+def test_patience_with_a_stream_ends_at_its_first_content(world: World) -> None:
+    """What is slow to begin is replaced; what has begun may take its time."""
+
+    async def read(api: Any) -> tuple[str | None, str]:
+        opened = await api.result(api.client.messages.create(**ASKED, stream=True))
+        events = [one async for one in opened] if world.kind == "async" else list(opened)
+        return rung_of(opened), events[-1].type
+
+    ladder = Fallback(other_model(SMALL, patience=1), canned("Later."), patience=5)
+    long = stream(*EVENTS, every_s=1)
+    for replies, label in (([long], "full"), ([SILENCE], "canned"), ([SILENCE, long], "canned")):
+        assert world.run(read, Script(*replies), [ladder]) == (label, "message_stop")
+    quick = stream(*EVENTS, every_s=0.2)
+    assert world.run(read, Script(SILENCE, quick), [ladder]) == (SMALL, "message_stop")
+
+
 def test_a_ready_answer_comes_before_the_deadline_even_if_the_top_takes_all_the_time(
     world: World,
 ) -> None:
