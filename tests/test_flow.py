@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.flow import (
+    Effect,
+    Flow,
+    Note,
+    Now,
+    Outcome,
+    Request,
+    Send,
+    Sleep,
+    Ticket,
+    Timeouts,
+    Wait,
+    first,
+)
 
 deadlines = st.none() | st.floats(0, 1e6)
 points = st.floats(0, 1e6)
@@ -76,7 +89,7 @@ def test_a_later_deadline_leaves_the_request_as_it_is(own: float, later: float) 
 
 def test_a_deadline_leaves_the_rest_of_the_request_alone() -> None:
     """Every other field goes on, the body as the same object."""
-    request = Request({"model": "m"}, "/v1/other", "PUT", True, None, 3.0, 1)
+    request = Request({"model": "m"}, "/v1/other", "PUT", True, None, Timeouts(3.0), 1)
     assert all(getattr(request, each.name) != each.default for each in fields(Request)[1:4])
     limited = request.within(9)
     assert limited == replace(request, deadline=9)
@@ -96,3 +109,46 @@ def test_a_note_may_have_an_attribute_called_name() -> None:
     """The note's own name does not stand in its way."""
     note = Note("fallback", name="haiku", rung=2)
     assert (note.name, note.attributes) == ("fallback", {"name": "haiku", "rung": 2})
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=5), st.integers(0, 4))
+def test_the_first_ticket_is_one_that_has_ended_and_nobody_stays_subscribed(
+    ended: list[bool], next_to_end: int
+) -> None:
+    """Those that had ended before count in the order in which they are named."""
+    tickets = [Ticket() for _ in ended]
+    for ticket, has_ended in zip(tickets, ended, strict=True):
+        if has_ended:
+            end(ticket)
+    waiting = first(tickets, 5.0)
+    effect = next(waiting)
+    assert isinstance(effect, Wait)
+    assert (effect.gate.is_open, effect.until) == (any(ended), 5.0)
+    if not any(ended):
+        end(tickets[next_to_end % len(tickets)])
+        assert effect.gate.is_open
+    expected = ended.index(True) if any(ended) else next_to_end % len(tickets)
+    with pytest.raises(StopIteration) as done:
+        waiting.send(True)
+    assert done.value.value is tickets[expected]
+    assert not any(ticket.ended._subscribers for ticket in tickets)
+
+
+def test_no_ticket_is_the_first_if_the_time_comes_first_or_the_flow_is_closed() -> None:
+    """Either way nobody stays subscribed."""
+    ticket = Ticket()
+    waiting = first([ticket], 5.0)
+    next(waiting)
+    with pytest.raises(StopIteration) as done:
+        waiting.send(False)
+    assert done.value.value is None
+    closed = first([ticket])
+    next(closed)
+    closed.close()
+    assert not ticket.ended._subscribers
+
+
+def end(ticket: Ticket) -> None:
+    """Let a request end."""
+    ticket.outcome = Outcome(status=200)
+    ticket.ended.open()
