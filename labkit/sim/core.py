@@ -149,7 +149,7 @@ class SimulatedApi:
         if isinstance(body, ApiError):
             return body
         counting = call.path == COUNTING
-        if asks_for_hosting(body, call.content):
+        if asks_for_hosting(body, call):
             return self.hosted.answer(call, body, now, fault, COUNT_LATENCY_S)
         version = call.headers["anthropic-version"]
         problem = complaint(

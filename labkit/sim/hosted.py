@@ -32,7 +32,7 @@ from labkit.sim.routes import Call, json_reply
 from labkit.sim.threads import Threads
 from labkit.sim.tokens import count_prompt
 from labkit.sim.validation import complaint
-from labkit.sim.validation.hosted import hosted_problems
+from labkit.sim.validation.hosted import EDITING, hosted_problems
 
 __all__ = ["Hosted", "asks_for_hosting"]
 
@@ -41,19 +41,21 @@ MARKS = tuple(f'"{name}"'.encode() for name in FIELDS)
 Body = Mapping[str, Any]
 
 
-def asks_for_hosting(body: object, content: bytes) -> bool:
-    """Say whether a request has to do with any of it; `content` are its bytes, searched first."""
-    if not any(mark in content for mark in MARKS) or not isinstance(body, dict):
+def asks_for_hosting(body: object, call: Call) -> bool:
+    """Say whether a request has to do with any of it; its bytes are searched first."""
+    if EDITING in call.headers.get("anthropic-beta", ""):
+        return isinstance(body, dict)
+    if not any(mark in call.content for mark in MARKS) or not isinstance(body, dict):
         return False
     return any(body.get(name) is not None for name in FIELDS) or _has_block(body.get("messages"))
 
 
 def _has_block(messages: object) -> bool:
-    return any(
-        isinstance(block, dict) and block.get("type") == "compaction"
-        for message in (messages if isinstance(messages, list) else ())
-        for block in (message.get("content") if isinstance(message, dict) else None) or ()
-    )
+    listed = messages if isinstance(messages, list) else []
+    turns = [each for each in listed if isinstance(each, dict)]
+    contents = [each["content"] for each in turns if isinstance(each.get("content"), list)]
+    blocks = [block for content in contents for block in content if isinstance(block, dict)]
+    return any(block.get("type") == "compaction" for block in blocks)
 
 
 class Hosted:
@@ -76,6 +78,7 @@ class Hosted:
             whole = self.threads.resolve(body, now)
         if isinstance(whole, ApiError):
             return whole
+        managed = body.get("context_management") is not None or EDITING in call.betas
         refused = demand_problem(whole.get("messages")) if _on_demand(whole) else None
         refused = refused or _complaint(whole, call, today(now), counting)
         refused = refused or block_problem(whole["messages"])
@@ -83,7 +86,7 @@ class Hosted:
             return refused
         meant = {**whole, "messages": in_effect(whole["messages"])}
         if counting:
-            return _counted(meant, latency_s)
+            return _counted(meant, latency_s, told=managed)
         if _on_demand(whole):
             return self._demanded(meant, now, fault)
         shorter, applied = edited(meant)
@@ -93,7 +96,7 @@ class Hosted:
             return self._compacted(shorter, applied, now, fault, pause=limit[1])
 
         def finish(message: dict[str, Any]) -> None:
-            if body.get("context_management") is not None:
+            if managed:  # the header alone brings it, as a recording shows
                 message["context_management"] = {"applied_edits": applied}
 
         return self._sampled(shorter, tokens, now, fault, finish)
@@ -187,10 +190,10 @@ def _complaint(body: Body, call: Call, day: date, counting: bool) -> ApiError | 
     )
 
 
-def _counted(body: Body, latency_s: float) -> Reply:
+def _counted(body: Body, latency_s: float, *, told: bool) -> Reply:
     """Count after the edits; nothing is compacted for it."""
     shorter, _ = edited(body)
-    told: dict[str, Any] = {"input_tokens": count_prompt(shorter)}
-    if body.get("context_management") is not None:
-        told["context_management"] = {"original_input_tokens": count_prompt(body)}
-    return json_reply(told, latency_s)
+    count: dict[str, Any] = {"input_tokens": count_prompt(shorter)}
+    if told:
+        count["context_management"] = {"original_input_tokens": count_prompt(body)}
+    return json_reply(count, latency_s)

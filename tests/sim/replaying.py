@@ -27,6 +27,8 @@ LATER = 3600.0
 SMALL_TIER = "ruby_llm--error_429_input_tokens_per_minute.yml"
 """Recorded with an account whose whole minute was less than the request; the others' is large."""
 FAULTS = {500: "internal", 529: "overloaded"}
+COMPACTION = "compact-2026-01-12"
+"""The header without which there is no compaction; one recording did not keep its headers."""
 SAYABLE = ("text", "thinking", "redacted_thinking", "tool_use")
 
 
@@ -54,7 +56,8 @@ def _times(exchanges: Sequence[Recorded]) -> list[float]:
 
 def _sent(api: SimulatedApi, each: Recorded, at: float, names: dict[str, str]) -> Reply:
     key = BAD_KEY if each.status == 401 else "k"
-    headers = {"anthropic-version": "2023-06-01", **each.sent, "x-api-key": key}
+    beta = {"anthropic-beta": COMPACTION} if b"compact_20260112" in each.content else {}
+    headers = {"anthropic-version": "2023-06-01", **beta, **each.sent, "x-api-key": key}
     if each.method == "GET" and each.path.startswith("/v1/messages/batches?"):
         _create_a_batch(api, headers, at)
     path = BATCH_ID.sub(lambda found: names[found[0]], each.path)

@@ -542,6 +542,10 @@ def test_counting_needs_no_max_tokens_and_refuses_no_length() -> None:
         ({"stream": True}, "stream: Streaming is not supported in a batch"),
         ({"speed": "standard"}, "speed: Extra inputs are not permitted"),
         ({"thread": {"type": "new"}}, "thread: Extra inputs are not permitted"),
+        (
+            {"context_management": {"edits": []}},
+            "context_management: what a batch makes of it is not established, and not simulated",
+        ),
         ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
     ],
 )

@@ -52,5 +52,8 @@ def row_problems(params: Mapping[str, Any]) -> Iterator[str]:
     for name in ("speed", "thread"):
         if params.get(name) is not None:
             yield f"{name}: Extra inputs are not permitted"
+    for name in ("compaction", "context_management"):
+        if params.get(name) is not None:
+            yield f"{name}: what a batch makes of it is not established, and not simulated"
     if params.get("max_tokens") == 0:
         yield "max_tokens: Input should be greater than or equal to 1"

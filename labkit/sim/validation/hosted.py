@@ -23,7 +23,7 @@ from labkit.sim.validation.schema import (
     tagged,
 )
 
-__all__ = ["CLEAR_THINKING", "CLEAR_TOOLS", "COMPACT", "LEAST_TRIGGER", "hosted_problems"]
+__all__ = ["CLEAR_THINKING", "CLEAR_TOOLS", "COMPACT", "EDITING", "hosted_problems"]
 
 CLEAR_TOOLS = "clear_tool_uses_20250919"
 CLEAR_THINKING = "clear_thinking_20251015"
