@@ -21,7 +21,7 @@ from labkit.layers.deadline import Deadline
 from labkit.layers.hedge import Hedge
 from tests.scenes import ASK, Scene
 from tests.scenes import Scripted as Replies
-from tests.wire import CALL, EVENTS, SILENCE, answer, message, refusal, stream
+from tests.wire import CALL, EVENTS, SILENCE, WORD, answer, message, refusal, stream
 from tests.world import Script, Scripted, Spy
 from tests.world import World as Sdk
 
@@ -229,6 +229,20 @@ def test_a_stream_is_hedged_until_its_first_content_and_read_to_its_end(winner: 
     assert words == "Hello"
     assert ended == pytest.approx(0.5 * len(EVENTS) if winner == 0 else 1.0 + 0.1 * len(EVENTS))
     assert len(server.requests) == 2
+
+
+def test_a_stream_that_has_begun_is_not_hedged_however_long_it_takes() -> None:
+    """Somebody has seen its first words."""
+    sdk, server = Sdk("async"), Script(stream(*EVENTS[:4], *[WORD] * 20, *EVENTS[4:], every_s=0.2))
+
+    async def scene(api: Any) -> tuple[int, float]:
+        return len(text(await api.final())), sdk.clock.now()
+
+    length, ended = sdk.run(scene, server, [Hedge(1.0)])
+    assert length == 21 * len("Hello")
+    assert ended == pytest.approx(5.4)
+    assert len(server.requests) == 1
+    assert sdk.notes == []
 
 
 def test_a_loser_has_a_line_of_its_own_in_the_ledger() -> None:
