@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit.context.archive import Archive
     from labkit.context.billing import Bill, Plan, SummaryPlan, bill
     from labkit.context.calibration import Calibration
     from labkit.context.estimates import estimate_request, exact_tokens
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
         TokenBudget,
     )
     from labkit.context.policy import Goal, Policy
+    from labkit.context.sessions import Session
+    from labkit.context.summaries import Rolling
+    from labkit.context.summarising import async_writer, fit, fit_async, writer
+    from labkit.context.summary_tree import Tree
     from labkit.context.window import Trimmed, Window
 
 HOMES = {
+    "Archive": "labkit.context.archive",
     "Bill": "labkit.context.billing",
     "Blocks": "labkit.context.policies",
     "Calibration": "labkit.context.calibration",
@@ -33,19 +39,27 @@ HOMES = {
     "Plan": "labkit.context.billing",
     "Policy": "labkit.context.policy",
     "PriceAware": "labkit.context.policies",
+    "Rolling": "labkit.context.summaries",
+    "Session": "labkit.context.sessions",
     "Size": "labkit.context.forecasting",
     "SlidingWindow": "labkit.context.policies",
     "SummaryPlan": "labkit.context.billing",
     "TokenBudget": "labkit.context.policies",
+    "Tree": "labkit.context.summary_tree",
     "Trimmed": "labkit.context.window",
     "Window": "labkit.context.window",
+    "async_writer": "labkit.context.summarising",
     "bill": "labkit.context.billing",
     "estimate_request": "labkit.context.estimates",
     "exact_tokens": "labkit.context.estimates",
+    "fit": "labkit.context.summarising",
+    "fit_async": "labkit.context.summarising",
     "forecast": "labkit.context.forecasting",
+    "writer": "labkit.context.summarising",
 }
 
 __all__ = [
+    "Archive",
     "Bill",
     "Blocks",
     "Calibration",
@@ -55,16 +69,23 @@ __all__ = [
     "Plan",
     "Policy",
     "PriceAware",
+    "Rolling",
+    "Session",
     "Size",
     "SlidingWindow",
     "SummaryPlan",
     "TokenBudget",
+    "Tree",
     "Trimmed",
     "Window",
+    "async_writer",
     "bill",
     "estimate_request",
     "exact_tokens",
+    "fit",
+    "fit_async",
     "forecast",
+    "writer",
 ]
 
 
