@@ -3,7 +3,7 @@
 A driver advances a flow under one lock and carries out what it asks for outside of it.  Flows
 never block, so layers, and policies shared between layers, are safe by construction.
 However a call ends (answer, exception, cancellation), the flow is closed, so that its
-`finally` blocks give back what it took.
+`finally` blocks give back what it took, and what it has started is cancelled.
 """
 
 from __future__ import annotations

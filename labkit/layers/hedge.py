@@ -34,9 +34,9 @@ class Hedge(Layer):
     calls that may be hedged.  For `quiet` seconds after a sign of overload, such as a 529, a 429
     or an open circuit, nothing is hedged.
 
-    The sync client needs a thread for each attempt and the real clock; its loser runs to its end
-    unheard.  A loser is billed as far as the API has answered it.  Raises ValueError for a time
-    below 0.
+    A loser is cancelled; the sync client, which needs a thread for each attempt and the real
+    clock, hangs up on it.  What the API has answered by then is billed all the same.  Raises
+    ValueError for a time below 0.
     """
 
     def __init__(
