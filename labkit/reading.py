@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from math import inf
 
 import httpx2
@@ -100,25 +100,33 @@ class Vigil:
 
 async def in_time(
     rest: AsyncIterator[bytes], response: httpx2.Response, watch: Watch, limits: Limits
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Pass the rest of a body on to an async client; raise where a limit breaks."""
     pace = _Pace(watch, limits)
-    while True:
-        failure: Exception | None = None
-        chunk: bytes | None = None
-        due = pace.begin()
-        try:
-            async with asyncio.timeout(due - pace.began if due < inf else None) as timer:
-                chunk = await anext(rest, None)
-        except TimeoutError as error:
-            if not timer.expired():
-                raise
-            failure = error
-        if pace.is_over():
-            await response.aclose()
-            if watch.closed:
+    try:
+        while True:
+            chunk, failure = await _next_chunk(rest, pace)
+            if pace.is_over():
+                await response.aclose()
+                if watch.closed:
+                    return
+                raise limits.broken(response.request) from failure
+            if chunk is None:
                 return
-            raise limits.broken(response.request) from failure
-        if chunk is None:
-            return
-        yield chunk
+            yield chunk
+    finally:
+        if isinstance(rest, AsyncGenerator):
+            await rest.aclose()
+
+
+async def _next_chunk(
+    rest: AsyncIterator[bytes], pace: _Pace
+) -> tuple[bytes | None, Exception | None]:
+    due = pace.begin()
+    try:
+        async with asyncio.timeout(due - pace.began if due < inf else None) as timer:
+            return await anext(rest, None), None
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        return None, error

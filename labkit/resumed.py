@@ -95,6 +95,7 @@ class ResumedAsync(_Peeked, httpx2.AsyncByteStream):
     def __init__(self, response: httpx2.Response) -> None:
         super().__init__(response)
         self.rest: AsyncIterator[bytes] = aiter(self.source)
+        self._wire = self.rest
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.start:
@@ -110,7 +111,8 @@ class ResumedAsync(_Peeked, httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Give the connection back."""
-        if isinstance(self.rest, AsyncGenerator):
-            with suppress(RuntimeError):  # another task is reading it and will end it
-                await self.rest.aclose()
+        for chunks in (self.rest, self._wire):  # one that was never begun does not end the other
+            if isinstance(chunks, AsyncGenerator):
+                with suppress(RuntimeError):  # another task is reading it and will end it
+                    await chunks.aclose()
         await self.source.aclose()

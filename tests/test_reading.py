@@ -18,8 +18,9 @@ from labkit.errors import DeadlineExceeded
 from labkit.flow import Request, Timeouts
 from labkit.limits import Limits
 from labkit.patience import limit, limit_async
-from labkit.streams import peek, verdict_of
+from labkit.streams import peek, peek_async, verdict_of
 from labkit.verdict import Verdict
+from tests.sim.serving import eventually
 from tests.wire import BLOCK, DELTA, EVENTS, PING, START, WORD
 
 SSE = {"content-type": "text/event-stream"}
@@ -139,6 +140,39 @@ def test_whoever_closes_early_takes_the_alarm_away() -> None:
     assert scene.wire.alarms_at_close == [0]
 
 
+@pytest.mark.parametrize("reads", [0, 2])
+@pytest.mark.parametrize("peeks", [False, True])
+def test_whoever_closes_early_ends_an_async_body_too(reads: int, peeks: bool) -> None:
+    """Nothing is left for the garbage collector to end in a task of its own."""
+    scene = Scene("async", *EVENTS)
+    ended: list[bool] = []
+
+    class Body(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                for event in EVENTS:
+                    yield event
+            finally:
+                ended.append(True)
+
+    async def read() -> None:
+        scene.response.stream = Body()
+        if peeks:
+            await peek_async(scene.response, int)
+        scene.limit(deadline=100)
+        scene.limit(silence=50)
+        chunks = scene.response.aiter_raw()
+        for _ in range(reads):
+            await anext(chunks)
+        await scene.response.aclose()
+        assert ended == [True] * (peeks or reads > 0)
+        await chunks.aclose()
+        gc.collect()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(read())
+
+
 def test_a_timeout_to_connect_alone_needs_no_watch() -> None:
     """Nor does one to the first token, once it is there."""
     scene = Scene("sync", *EVENTS, connect=1, first_token=2)
@@ -225,7 +259,7 @@ def test_a_stream_that_is_dropped_leaves_nothing_behind() -> None:
         ask_and_forget()
         gc.collect()
         assert far.recv(10) == b"", "the watchdog hangs up"
-        assert len(clock.alarms) == 0
+        eventually(lambda: len(clock.alarms) == 0)
 
 
 def test_a_stream_may_be_read_in_another_thread() -> None:
