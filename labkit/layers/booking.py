@@ -7,8 +7,6 @@ taken on top.  A call that is never sent gives everything back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from labkit.flow import Used
 from labkit.layers.estimate import Estimate
 from labkit.layers.line import Amounts, Line, Tag
@@ -20,24 +18,22 @@ MOMENT = 1e-9
 """Seconds; what is due so soon is due."""
 
 
-@dataclass(slots=True)
 class Booking:
-    """What one call has booked; `tag` while it waits in line, `open` until it is settled.
+    """What one call has booked: a request, `prompt` and `answer` in tokens that count.
 
-    `guess` is the whole prompt in tokens, as guessed from the request.
+    `guess` is the whole prompt as guessed from the request; `tag` its place while it waits in
+    line, `cost` what it was reckoned to cost there (seconds; 0: it never had to wait); `open` says
+    that it has been taken and not yet been settled.
     """
 
-    tenant: str
-    amounts: Amounts
-    guess: float
-    cost: float = 0.0
-    tag: Tag | None = None
-    open: bool = False
+    __slots__ = ("answer", "cost", "guess", "open", "prompt", "tag", "tenant")
 
-    @property
-    def waited(self) -> bool:
-        """Whether there was not room for it at once."""
-        return self.cost > 0
+    def __init__(self, guess: float, prompt: float, answer: float) -> None:
+        self.guess, self.prompt, self.answer = guess, prompt, answer
+        self.cost = 0.0
+        self.tag: Tag | None = None
+        self.tenant = ""
+        self.open = False
 
 
 class Desk:
@@ -48,11 +44,22 @@ class Desk:
         self.estimate = estimate
         self.line = Line()
 
-    def book(self, tenant: str, guess: float) -> Booking:
+    def book(self, guess: float) -> Booking:
         """Work out what a call will probably take; nothing is taken yet."""
         estimate = self.estimate
-        amounts = Amounts(1.0, guess * estimate.counted, estimate.output)
-        return Booking(tenant, amounts, guess)
+        return Booking(guess, guess * estimate.counted, estimate.output)
+
+    def at_once(self, booking: Booking, now: float) -> bool:
+        """Take what is booked if nobody waits and there is enough, and say whether it was so."""
+        free = (
+            not self.line.waiting
+            and self.requests.ready(1.0, now)
+            and self.input.ready(booking.prompt, now)
+            and self.output.ready(booking.answer, now)
+        )
+        if free:
+            self._take(booking)
+        return free
 
     def turn(self, booking: Booking, now: float) -> float:
         """Take what is booked and return 0, or return the seconds until it is probably one's turn.
@@ -61,27 +68,19 @@ class Desk:
         loses nothing by that, and a turn nobody takes is not lost.
         """
         requests, taken, given = self.requests, self.input, self.output
-        requests.refill(now)
-        taken.refill(now)
-        given.refill(now)
-        one, prompt, answer = booking.amounts
-        if booking.tag is None and not self.line:
-            wait = max(requests.wait_for(one), taken.wait_for(prompt), given.wait_for(answer))
-            if wait > MOMENT:
-                self._line_up(booking)
-                return wait
-        else:
-            tag = booking.tag or self._line_up(booking)
-            ahead = self.line.ahead(tag)
-            wait = max(
-                requests.wait_for(one, ahead.requests),
-                taken.wait_for(prompt, ahead.input),
-                given.wait_for(answer, ahead.output),
-            )
-            if wait > MOMENT:
-                return wait
-            self.line.served(tag)
-            booking.tag = None
+        for quota in (requests, taken, given):
+            quota.ready(0.0, now)
+        tag = booking.tag or self._line_up(booking)
+        ahead = self.line.ahead(tag)
+        wait = max(
+            requests.wait_for(1.0, ahead.requests),
+            taken.wait_for(booking.prompt, ahead.input),
+            given.wait_for(booking.answer, ahead.output),
+        )
+        if wait > MOMENT:
+            return wait
+        self.line.served(tag)
+        booking.tag = None
         self._take(booking)
         return 0.0
 
@@ -96,32 +95,32 @@ class Desk:
         if not booking.open:
             return
         booking.open = False
-        self.output.give_back(booking.amounts.output)
+        self.output.give_back(booking.answer)
         if not answer_only:
-            self.requests.give_back(booking.amounts.requests)
-            self.input.give_back(booking.amounts.input)
+            self.requests.give_back(1.0)
+            self.input.give_back(booking.prompt)
 
     def settle(self, booking: Booking, used: Used) -> None:
         """Replace what was booked by what was used, once."""
         if not booking.open:
             return
         booking.open = False
-        self.input.give_back(booking.amounts.input - used.counted_input_tokens)
-        self.output.give_back(booking.amounts.output - used.output_tokens)
+        self.input.give_back(booking.prompt - used.counted_input_tokens)
+        self.output.give_back(booking.answer - used.output_tokens)
         self.estimate.learn(booking.guess, used)
 
     def _line_up(self, booking: Booking) -> Tag:
-        one, prompt, answer = booking.amounts
+        amounts = Amounts(1.0, booking.prompt, booking.answer)
         booking.cost = max(
-            one / self.requests.per_second,
-            prompt / self.input.per_second,
-            answer / self.output.per_second,
+            amounts.requests / self.requests.per_second,
+            amounts.input / self.input.per_second,
+            amounts.output / self.output.per_second,
         )
-        booking.tag = self.line.join(booking.tenant, booking.amounts, booking.cost)
+        booking.tag = self.line.join(booking.tenant, amounts, booking.cost)
         return booking.tag
 
     def _take(self, booking: Booking) -> None:
-        self.requests.take(booking.amounts.requests)
-        self.input.take(booking.amounts.input)
-        self.output.take(booking.amounts.output)
+        self.requests.take(1.0)
+        self.input.take(booking.prompt)
+        self.output.take(booking.answer)
         booking.open = True

@@ -28,16 +28,16 @@ def prompt_tokens(request: Request) -> float:
 
 
 class Estimate:
-    """Running means of what answers used: `output` tokens, and `counted` of a prompt guessed."""
+    """Running means of what answers used.
+
+    `output` is their tokens, `counted` the share of a guessed prompt that counts against the
+    input limit.
+    """
 
     def __init__(self, output: float) -> None:
         self.output = output
+        self.counted = 1.0
         self._guessed = self._used = 0.0
-
-    @property
-    def counted(self) -> float:
-        """The share of a guessed prompt that counts against the input limit."""
-        return self._used / self._guessed if self._guessed else 1.0
 
     def learn(self, guess: float, used: Used) -> None:
         """Take an answer into account whose prompt was guessed at `guess` tokens."""
@@ -46,3 +46,4 @@ class Estimate:
             weight = NEWEST if self._guessed else 1.0
             self._guessed += weight * (guess - self._guessed)
             self._used += weight * (used.counted_input_tokens - self._used)
+            self.counted = self._used / self._guessed

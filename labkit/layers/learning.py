@@ -49,7 +49,7 @@ class LearningDesk(Desk):
         if now < self._look_at:
             return []
         self._look_at = now + LOOK_EVERY_S
-        if self._ramp is not None and booking.waited:
+        if self._ramp is not None and booking.cost:
             self._share = min(1.0, self._share * self._ramp ** (LOOK_EVERY_S / 60))
             self._apply()
         pairs = zip(self._quotas, KINDS, strict=True)
@@ -68,7 +68,7 @@ class LearningDesk(Desk):
                 self._known[place] = min(limit, self.given[place])
         if limits[0] is not None:
             self.guessing = False
-        elif self.guessing and (refused or (end.ok and booking.waited)):
+        elif self.guessing and (refused or (end.ok and booking.cost)):
             self._known[0] = max(1.0, self._known[0] * (SLOWER if refused else FASTER))
         self._apply()
         for reading in readings:

@@ -28,10 +28,10 @@ class Amounts(NamedTuple):
 
 
 class Line:
-    """The calls that wait, in the order of their tags, and what they want."""
+    """The calls that wait, by their tags in order (`waiting`), and what they want."""
 
     def __init__(self) -> None:
-        self._tags: list[Tag] = []
+        self.waiting: list[Tag] = []
         self._inputs: list[float] = []
         self._outputs: list[float] = []
         self._latest: dict[str, float] = {}
@@ -39,7 +39,7 @@ class Line:
         self._arrivals = 0
 
     def __len__(self) -> int:
-        return len(self._tags)
+        return len(self.waiting)
 
     def join(self, tenant: str, amounts: Amounts, cost: float) -> Tag:
         """Stand in line and return the tag; `cost` is in seconds of the limit that binds."""
@@ -47,25 +47,25 @@ class Line:
         finish = max(self._served, self._latest.get(tenant, 0.0)) + cost
         self._latest[tenant] = finish
         tag = (finish, self._arrivals)
-        place = bisect_left(self._tags, tag)
-        insort(self._tags, tag)
+        place = bisect_left(self.waiting, tag)
+        insort(self.waiting, tag)
         self._inputs.insert(place, amounts.input)
         self._outputs.insert(place, amounts.output)
         return tag
 
     def ahead(self, tag: Tag) -> Amounts:
         """Return what all those want whose turn comes before this one's."""
-        place = bisect_left(self._tags, tag)
+        place = bisect_left(self.waiting, tag)
         return Amounts(place, sum(self._inputs[:place]), sum(self._outputs[:place]))
 
     def served(self, tag: Tag) -> None:
         """Leave the line because it was one's turn."""
         self._remove(tag)
         self._served = max(self._served, tag[0])
-        if not self._tags:
+        if not self.waiting:
             self._served = 0.0
             self._latest.clear()
-        elif len(self._latest) > FORGETFUL + len(self._tags):
+        elif len(self._latest) > FORGETFUL + len(self.waiting):
             alive = {name: at for name, at in self._latest.items() if at > self._served}
             self._latest = alive
 
@@ -76,5 +76,5 @@ class Line:
             self._latest[tenant] -= cost
 
     def _remove(self, tag: Tag) -> None:
-        place = bisect_left(self._tags, tag)
-        del self._tags[place], self._inputs[place], self._outputs[place]
+        place = bisect_left(self.waiting, tag)
+        del self.waiting[place], self._inputs[place], self._outputs[place]

@@ -38,12 +38,13 @@ class Quota:
         self.burst = float(burst)
         self.level = min(self.level, self.burst)
 
-    def refill(self, now: float) -> None:
-        """Bring the level up to date."""
+    def ready(self, amount: float, now: float) -> bool:
+        """Bring the level up to date and say whether `amount` may be taken now."""
         if now > self._at:
             level = self.level + (now - self._at) * self.per_second
             self.level = level if level < self.burst else self.burst
             self._at = now
+        return self.level >= amount or self.level >= self.burst
 
     def wait_for(self, amount: float, ahead: float = 0.0) -> float:
         """Return the seconds until `amount` may be taken, after those `ahead` have taken theirs."""
@@ -67,5 +68,5 @@ class Quota:
 
     def pause(self, seconds: float, now: float) -> None:
         """Let nothing go out for `seconds`, and then go on at the rate."""
-        self.refill(now)
+        self.ready(0.0, now)
         self.lower(-seconds * self.per_second)

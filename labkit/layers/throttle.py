@@ -64,7 +64,7 @@ class Throttle(Layer):
         self._make()  # raises for nonsense now, not with the first call
         self.longest_wait = longest_wait
         self.tenant = tenant if tenant is not None else _user
-        self.pool = pool if pool is not None else _model
+        self.pool = pool
         self.desks: dict[str, LearningDesk] = {}
 
     def flow(self, request: Request) -> Flow:
@@ -72,21 +72,22 @@ class Throttle(Layer):
         desk = self._desk(request)
         began: float = yield Now()
         now = began
-        booking = desk.book(self.tenant(request), prompt_tokens(request))
-        try:
-            while (wait := desk.turn(booking, now)) > 0:
-                if self._too_far(request, now + wait, began):
-                    desk.abandon(booking)
-                    yield Note("refused", by="throttle", wait_s=wait)
-                    why = f"The turn would come in {wait:.1f} s."
-                    return Outcome(error=Shed(why, retry_after=wait))
-                if now == began:
-                    yield Note("throttled", wait_s=wait)
-                yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
-                now = yield Now()
-        except GeneratorExit:
-            desk.abandon(booking)
-            raise
+        booking = desk.book(prompt_tokens(request))
+        if not desk.at_once(booking, now):
+            booking.tenant = self.tenant(request)
+            try:
+                while (wait := desk.turn(booking, now)) > 0:
+                    if self._too_far(request, now + wait, began):
+                        desk.abandon(booking)
+                        yield Note("refused", by="throttle", wait_s=wait)
+                        return _refusal(wait)
+                    if now == began:
+                        yield Note("throttled", wait_s=wait)
+                    yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
+                    now = yield Now()
+            except GeneratorExit:
+                desk.abandon(booking)
+                raise
         readings = desk.sent(booking, now)
         outcome: Outcome = yield Send(request)
         _settle(desk, booking, outcome)
@@ -99,19 +100,23 @@ class Throttle(Layer):
         return late or turn > began + self.longest_wait
 
     def _desk(self, request: Request) -> LearningDesk:
-        pool = self.pool(request)
+        pool = self.pool(request) if self.pool is not None else str(request.body.get("model"))
         found = self.desks.get(pool)
         if found is None:
             found = self.desks[pool] = self._make()
         return found
 
 
+def _refusal(wait: float) -> Outcome:
+    return Outcome(error=Shed(f"The turn would come in {wait:.1f} s.", retry_after=wait))
+
+
 def _settle(desk: Desk, booking: Booking, outcome: Outcome) -> None:
     """Return what the server refused or a layer further in never sent; settle answers."""
-    if outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
-        desk.give_back(booking)
-    elif outcome.ok:
+    if outcome.ok:
         outcome.when_used(partial(desk.settle, booking))
+    elif outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
+        desk.give_back(booking)
     elif not outcome.unreachable:
         desk.give_back(booking, answer_only=True)
 
@@ -119,7 +124,3 @@ def _settle(desk: Desk, booking: Booking, outcome: Outcome) -> None:
 def _user(request: Request) -> str:
     metadata = request.body.get("metadata")
     return str(metadata.get("user_id", "")) if isinstance(metadata, Mapping) else ""
-
-
-def _model(request: Request) -> str:
-    return request.model or ""

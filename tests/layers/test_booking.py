@@ -36,7 +36,7 @@ def test_each_limit_alone_sets_the_pace(limits: tuple[float, float, float], kind
     """A call a second, of a hundred tokens in and fifty out, once the burst is used up."""
     at, now, turns = desk(Amounts(*limits)), 0.0, []
     for _ in range(20):
-        now = go(at, at.book("a", 100), now)
+        now = go(at, at.book(100), now)
         turns.append(now)
     assert turns[-1] - turns[-6] == pytest.approx(5), kind
 
@@ -44,7 +44,7 @@ def test_each_limit_alone_sets_the_pace(limits: tuple[float, float, float], kind
 def test_an_answer_settles_what_was_booked() -> None:
     """What was too much goes back, what was too little is taken on top."""
     at = desk()
-    booking = at.book("a", 1_000)
+    booking = at.book(1_000)
     assert at.turn(booking, 0.0) == 0
     at.settle(booking, Used(400, 80))
     assert (at.requests.taken, at.input.taken, at.output.taken) == (1, 400, 80)
@@ -53,17 +53,17 @@ def test_an_answer_settles_what_was_booked() -> None:
 def test_reads_from_the_prompt_cache_are_free_and_writes_are_not() -> None:
     """Neither of the input limit nor of the next guess."""
     at = desk()
-    booking = at.book("a", 1_000)
+    booking = at.book(1_000)
     at.turn(booking, 0.0)
     at.settle(booking, Used(50, 80, cache_read_tokens=900, cache_written_tokens=50))
     assert at.input.taken == 100
-    assert at.book("a", 2_000).amounts.input == pytest.approx(200)
+    assert at.book(2_000).prompt == pytest.approx(200)
 
 
 def test_a_booking_is_settled_only_once() -> None:
     """Whether by an answer or by giving it back, in either order."""
     at = desk()
-    booking = at.book("a", 1_000)
+    booking = at.book(1_000)
     at.turn(booking, 0.0)
     at.settle(booking, Used(400, 80))
     at.settle(booking, Used(400, 80))
@@ -74,7 +74,7 @@ def test_a_booking_is_settled_only_once() -> None:
 def test_an_error_answer_has_used_no_output() -> None:
     """But it was a request."""
     at = desk()
-    booking = at.book("a", 1_000)
+    booking = at.book(1_000)
     at.turn(booking, 0.0)
     at.give_back(booking, answer_only=True)
     assert (at.requests.taken, at.input.taken, at.output.taken) == (1, 1_000, 0)
@@ -83,8 +83,8 @@ def test_an_error_answer_has_used_no_output() -> None:
 def test_a_small_call_does_not_push_past_a_large_one_that_waits() -> None:
     """It goes when there is enough for both."""
     at = desk(Amounts(600_000, 60_000, 1e9))
-    go(at, at.book("a", 6_000), 0.0)
-    large, small = at.book("a", 3_000), at.book("a", 100)
+    go(at, at.book(6_000), 0.0)
+    large, small = at.book(3_000), at.book(100)
     assert at.turn(large, 0.0) == pytest.approx(3.0)
     assert at.turn(small, 0.0) == pytest.approx(3.1)
     assert at.turn(small, 3.05) == pytest.approx(0.05)
@@ -95,8 +95,8 @@ def test_a_turn_nobody_takes_is_not_lost() -> None:
     """Whoever looks while those ahead are still asleep goes, once there is enough for all."""
     at = desk(Amounts(60, 1e9, 1e9))
     for _ in range(6):
-        go(at, at.book("a", 1), 0.0)
-    first, second = at.book("a", 1), at.book("a", 1)
+        go(at, at.book(1), 0.0)
+    first, second = at.book(1), at.book(1)
     at.turn(first, 0.0)
     at.turn(second, 0.0)
     assert at.turn(second, 2.0) == 0
@@ -107,9 +107,9 @@ def test_a_turn_given_up_comes_to_those_behind() -> None:
     """At once."""
     at = desk(Amounts(60, 1e9, 1e9))
     for _ in range(6):
-        go(at, at.book("a", 1), 0.0)
-    crowd = [at.book("a", 1) for _ in range(10)]
-    last = at.book("a", 1)
+        go(at, at.book(1), 0.0)
+    crowd = [at.book(1) for _ in range(10)]
+    last = at.book(1)
     for booking in crowd:
         at.turn(booking, 0.0)
     assert at.turn(last, 0.0) == pytest.approx(11)
@@ -141,7 +141,8 @@ def test_what_is_booked_is_settled_or_given_back(
     expected = [0.0, 0.0, 0.0]
     for gap, guess, share, output, took, ending in story:
         now += gap
-        booking = at.book(dice.choice("ab"), guess)
+        booking = at.book(guess)
+        booking.tenant = dice.choice("ab")
         wait = at.turn(booking, now)
         if wait and ending == "gives up":
             at.abandon(booking)
@@ -156,8 +157,8 @@ def test_what_is_booked_is_settled_or_given_back(
             expected[1] += int(guess * share)
             expected[2] += output
         else:
-            expected[1] += booking.amounts.input
-            expected[2] += 0.0 if ending == "error" else booking.amounts.output
+            expected[1] += booking.prompt
+            expected[2] += 0.0 if ending == "error" else booking.answer
             if ending == "error":
                 at.give_back(booking, answer_only=True)
     assert len(at.line) == 0
@@ -174,7 +175,8 @@ def test_no_stretch_of_time_sees_more_than_burst_and_refill_of_any_limit(
     due: list[tuple[float, int, Booking]] = []
     for number, (gap, guess) in enumerate(arrivals):
         now += gap
-        due.append((now, number, at.book("ab"[number % 2], guess)))
+        due.append((now, number, at.book(guess)))
+        due[-1][2].tenant = "ab"[number % 2]
     out: list[tuple[float, Amounts]] = []
     while due:
         due.sort(key=lambda entry: entry[:2])
@@ -183,7 +185,7 @@ def test_no_stretch_of_time_sees_more_than_burst_and_refill_of_any_limit(
         if wait:
             due.append((when + wait, number, booking))
         else:
-            out.append((when, booking.amounts))
+            out.append((when, Amounts(1, booking.prompt, booking.answer)))
     for column, quota in enumerate([at.requests, at.input, at.output]):
         largest = max(amounts[column] for _, amounts in out)
         for first in range(len(out)):

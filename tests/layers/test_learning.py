@@ -23,16 +23,16 @@ def headers(what: str, **figures: object) -> dict[str, str]:
 
 def told(desk: LearningDesk, now: float, spelt: dict[str, str], status: int = 200) -> None:
     """Send one call and learn from its answer, which comes at once."""
-    booking = desk.book("", 10)
-    desk.turn(booking, now)
+    booking = desk.book(10)
+    assert desk.at_once(booking, now)
     readings = desk.sent(booking, now)
     desk.learn(readings, booking, Outcome(status=status, headers=spelt), now)
 
 
 def waiting(desk: LearningDesk, now: float) -> Booking:
     """Return a booking that had to wait, by now it is its turn."""
-    booking = desk.book("", 10)
-    desk.requests.refill(now)
+    booking = desk.book(10)
+    desk.requests.ready(0, now)
     desk.requests.lower(0.5)
     desk.turn(booking, now)
     desk.turn(booking, now + 10)
@@ -85,13 +85,13 @@ def test_a_rounded_zero_does_not_stop_a_small_limit() -> None:
     """Where 499 tokens are left, the header says 0; calls of 400 still go out."""
     desk = LearningDesk(Amounts(6_000, 6_000, 6_000), None, 10)
     told(desk, 0.0, headers("remaining", input_tokens=0))
-    assert desk.turn(desk.book("", 400), 0.0) == 0
+    assert desk.turn(desk.book(400), 0.0) == 0
 
 
 def test_old_news_is_brought_up_to_date() -> None:
     """An answer that took half a minute tells what was left half a minute ago."""
     desk = LearningDesk(Amounts(600, inf, inf), None, 300)
-    booking = desk.book("", 10)
+    booking = desk.book(10)
     desk.turn(booking, 0.0)
     readings = desk.sent(booking, 0.0)
     spelt = headers("remaining", requests=0)
@@ -102,11 +102,11 @@ def test_old_news_is_brought_up_to_date() -> None:
 def test_what_we_sent_in_the_meantime_is_taken_off() -> None:
     """Of what was refilled since."""
     desk = LearningDesk(Amounts(600, inf, inf), None, 300)
-    booking = desk.book("", 10)
+    booking = desk.book(10)
     desk.turn(booking, 0.0)
     readings = desk.sent(booking, 0.0)
     for _ in range(20):
-        desk.turn(desk.book("", 10), 1.0)
+        desk.turn(desk.book(10), 1.0)
     spelt = headers("remaining", requests=0)
     desk.learn(readings, booking, Outcome(status=200, headers=spelt), 3.0)
     assert desk.requests.level == pytest.approx(10)
@@ -130,7 +130,7 @@ def test_a_limit_of_zero_is_no_limit_to_learn() -> None:
 def test_one_answer_a_second_is_read() -> None:
     """The others would say the same."""
     desk = LearningDesk(WIDE, None, 300)
-    booking = desk.book("", 10)
+    booking = desk.book(10)
     assert [bool(desk.sent(booking, now)) for now in (0.0, 0.5, 0.99, 1.0, 1.5, 2.0)] == [
         *(True, False, False),
         *(True, False, True),
@@ -140,7 +140,7 @@ def test_one_answer_a_second_is_read() -> None:
 def test_an_unknown_limit_begins_at_one_request_a_second() -> None:
     """After a handful at once."""
     desk = LearningDesk(UNKNOWN, None, 300)
-    waits = [desk.turn(desk.book("", 1e6), 0.0) for _ in range(8)]
+    waits = [desk.turn(desk.book(1e6), 0.0) for _ in range(8)]
     assert waits == pytest.approx([0] * 6 + [1, 2])
 
 
@@ -161,26 +161,26 @@ def test_a_known_limit_is_not_guessed_at() -> None:
     desk = LearningDesk(WIDE, None, 300)
     told(desk, 0.0, {"retry-after": "7"}, 429)
     assert desk.requests.per_minute == 6_000
-    assert desk.turn(desk.book("", 10), 0.0) == pytest.approx(7.01)
+    assert desk.turn(desk.book(10), 0.0) == pytest.approx(7.01)
 
 
 def test_a_spend_limit_makes_nobody_wait() -> None:
     """Its 429 has no `retry-after`, because waiting cannot help."""
     desk = LearningDesk(WIDE, None, 300)
     told(desk, 0.0, {}, 429)
-    assert desk.turn(desk.book("", 10), 0.0) == 0
+    assert desk.turn(desk.book(10), 0.0) == 0
 
 
 def test_a_ramp_begins_at_a_twentieth_and_grows_only_while_calls_wait() -> None:
     """By its factor a minute, up to the whole limit."""
     desk = LearningDesk(Amounts(6_000, 100_000, inf), 2.0, 300)
     assert desk.input.per_minute == 5_000
-    idle = desk.book("", 10)
+    idle = desk.book(10)
     desk.sent(idle, 0.0)
     assert desk.input.per_minute == 5_000
     shares = []
     for second in range(1, 301):
-        booking = desk.book("", 10)
+        booking = desk.book(10)
         booking.cost = 1.0
         desk.sent(booking, float(second))
         shares.append(desk.input.per_minute)

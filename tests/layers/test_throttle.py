@@ -199,9 +199,9 @@ def test_the_next_booking_expects_what_the_last_answers_used() -> None:
     layer = throttle()
     for _ in range(100):
         World(Outcome(status=200, meter=meter)).run(layer.flow(ASK))
-    booked = desk(layer).book("", 1_000).amounts
-    assert booked.input == pytest.approx(100)
-    assert booked.output == pytest.approx(3_000, rel=0.01)
+    booked = desk(layer).book(1_000)
+    assert booked.prompt == pytest.approx(100)
+    assert booked.answer == pytest.approx(3_000, rel=0.01)
 
 
 def test_a_429_holds_back_everybody() -> None:
