@@ -7,10 +7,12 @@ a busy machine is late for everything.
 from __future__ import annotations
 
 import asyncio
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anthropic
@@ -58,9 +60,9 @@ def stack() -> list[anthropic.Middleware]:
     return [Deadline(PATIENCE_S), Retry(seed=1), AttemptTimeout(total=60)]
 
 
-def call(serving: Serving, *, stream: bool) -> tuple[float, object]:
+def call(url: str, *, stream: bool) -> tuple[float, object]:
     """Call with a sync client and read to the end; return the seconds and what came of it."""
-    options: Any = {"base_url": serving.url, "api_key": "k", "max_retries": 0}
+    options: Any = {"base_url": url, "api_key": "k", "max_retries": 0}
     with anthropic.Anthropic(middleware=stack(), **options) as client:
         began = time.monotonic()
         try:
@@ -71,9 +73,9 @@ def call(serving: Serving, *, stream: bool) -> tuple[float, object]:
         return time.monotonic() - began, end
 
 
-async def call_async(serving: Serving, *, stream: bool) -> tuple[float, object]:
+async def call_async(url: str, *, stream: bool) -> tuple[float, object]:
     """Do the same with an async client."""
-    options: Any = {"base_url": serving.url, "api_key": "k", "max_retries": 0}
+    options: Any = {"base_url": url, "api_key": "k", "max_retries": 0}
     async with anthropic.AsyncAnthropic(middleware=stack(), **options) as client:
         began = time.monotonic()
         try:
@@ -89,10 +91,10 @@ async def all_four(serving: Serving) -> list[tuple[float, object]]:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(2) as pool:
         ways = [
-            loop.run_in_executor(pool, lambda: call(serving, stream=False)),
-            loop.run_in_executor(pool, lambda: call(serving, stream=True)),
-            call_async(serving, stream=False),
-            call_async(serving, stream=True),
+            loop.run_in_executor(pool, lambda: call(serving.url, stream=False)),
+            loop.run_in_executor(pool, lambda: call(serving.url, stream=True)),
+            call_async(serving.url, stream=False),
+            call_async(serving.url, stream=True),
         ]
         found = await asyncio.gather(*ways)
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -112,8 +114,44 @@ def test_the_caller_knows_in_time_whatever_goes_wrong(
         assert [type(end) for _, end in found] == [DeadlineExceeded] * 4
 
 
+@contextmanager
+def dripping_head() -> Iterator[str]:
+    """Serve an answer whose head never ends, a byte at a time; say where.
+
+    The simulator sends heads whole, so this is a server of its own.
+    """
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"HTTP/1.1 200 OK\r\nx-drop: " if once else b"x")
+                    once.clear()
+
+    once = [True]
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_a_head_that_never_ends_is_hung_up_on() -> None:
+    """Before there is a response only the thread's own stack knows the connection."""
+    with dripping_head() as url:
+        seconds, end = call(url, stream=False)
+    assert isinstance(end, DeadlineExceeded)
+    assert seconds < PATIENCE_S + GENEROUS_S
+
+
 def test_the_watchdog_goes_home_when_nobody_waits(serving: Serving) -> None:
     """A thread is there while a call is under way, and not much longer."""
     let_fail(serving, "silence")
-    call(serving, stream=False)
+    call(serving.url, stream=False)
     eventually(lambda: all(one.name != "labkit-watchdog" for one in threading.enumerate()))
