@@ -40,11 +40,12 @@ def _longest_silence(timeout: Timeouts, stream: bool) -> float | None:
 
 
 def within(timeout: object, limit: float, connect: float = inf) -> bool:
-    """Say whether a timeout of the SDK keeps to the limits, give or take a moment.
+    """Say whether a timeout of the SDK keeps to the limits, give or take a moment or a hundredth.
 
-    A layer further out shortened it some microseconds ago; doing it again would gain nothing.
+    A layer further out shortened it some microseconds ago, or to a deadline a little later; doing
+    it again would gain nothing, since every layer ends its own waits in time.
     """
-    limit += MOMENT
+    limit += max(MOMENT, limit / 100)
     if isinstance(timeout, httpx2.Timeout):
         for length in (timeout.read, timeout.connect, timeout.write, timeout.pool):
             if length is None or length > limit:  # `all` would take three times as long
