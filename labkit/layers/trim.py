@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from labkit.context.assembly import bare_message
+from labkit.context.calibration import Calibration
 from labkit.context.history import Pin
 from labkit.context.policy import Policy
 from labkit.context.window import Trimmed, Window
@@ -31,7 +32,8 @@ class Trim(Layer):
     """Keep conversations within `policy`, for example `Trim(Blocks(high=100_000, low=50_000))`.
 
     What is cut is noted on the call's span, with the expected cost of cutting and of not cutting.
-    Estimates learn from the usage of every reply.  A conversation that cannot be made to fit is
+    Estimates learn from the usage of every reply; a new conversation begins with what the last
+    one learnt.  A conversation that cannot be made to fit is
     refused with `ContextLimit`, and one of which no valid request can be made (an orphan tool
     result, an unknown role) raises `UserError`; nothing is sent then.
 
@@ -42,7 +44,8 @@ class Trim(Layer):
 
     Place it outside of `Retry`.  The newest models bind thinking blocks to what stood before
     them, so after a cut they may refuse those (claude-api.md 1.4): ask for
-    `block_binding={"prefix_mismatch_behavior": "drop_block"}` in `thinking` there.
+    `block_binding={"prefix_mismatch_behavior": "drop_block"}` in `thinking` there (a beta).  Where
+    the API itself compacts or edits the context, leave that to it.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Trim(Layer):
         self.policy, self.pin, self.keep = policy, pin, keep
         self._key: Key = key or conversation_key
         self._windows: OrderedDict[Hashable, Window] = OrderedDict()
+        self._learnt = Calibration()
 
     def flow(self, request: Request) -> Flow:
         """Trim, note, send, and learn how long the prompt really was."""
@@ -71,12 +75,21 @@ class Trim(Layer):
             yield Note("advice", text=trimmed.advice)
         sent = request if trimmed.body is request.body else replace(request, body=trimmed.body)
         outcome: Outcome = yield Send(sent)
-        outcome.when_used(partial(_learn, window, trimmed))
+        outcome.when_used(partial(self._learn, window, trimmed))
         return outcome
+
+    def _learn(self, window: Window, trimmed: Trimmed, used: Used) -> None:
+        prompt = used.input_tokens + used.cache_read_tokens + used.cache_written_tokens
+        if prompt:
+            window.learn(trimmed, prompt)
+            self._learnt = window.calibration
 
     def _window(self, body: Mapping[str, Any]) -> Window:
         key = self._key(body)
-        window = self._windows.setdefault(key, Window(self.policy, pin=self.pin))
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = Window(self.policy, pin=self.pin)
+            window.calibration = Calibration(self._learnt.factor, self._learnt.error)
         self._windows.move_to_end(key)
         while len(self._windows) > self.keep:
             self._windows.popitem(last=False)
@@ -94,12 +107,6 @@ def conversation_key(body: Mapping[str, Any]) -> Hashable:
 def _has_messages(request: Request) -> bool:
     asks = request.path.partition("?")[0].endswith("/v1/messages")
     return asks and isinstance(request.body.get("messages"), list)
-
-
-def _learn(window: Window, trimmed: Trimmed, used: Used) -> None:
-    prompt = used.input_tokens + used.cache_read_tokens + used.cache_written_tokens
-    if prompt:
-        window.learn(trimmed, prompt)
 
 
 def _told(trimmed: Trimmed) -> dict[str, str | int | float | bool]:

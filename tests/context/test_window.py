@@ -159,6 +159,29 @@ def test_breakpoints_that_move_along_change_nothing() -> None:
         assert (trimmed.dropped, trimmed.tokens) == (expected.dropped, expected.tokens)
 
 
+def test_a_system_turn_that_is_carried_along_leaves_its_breakpoint_behind() -> None:
+    """After the question's it could be one of a longer lifetime, which the API refuses."""
+    steering = [{"type": "text", "text": "Briefly.", "cache_control": {**MARK, "ttl": "1h"}}]
+    question = {"type": "text", "text": "Why?", "cache_control": MARK}
+    history = turns(20)
+    history.insert(1, {"role": "system", "content": steering})
+    history[-1] = {"role": "user", "content": [question]}
+    trimmed = Window(SlidingWindow(1)).fit(body(history))
+    assert trimmed.dropped == 38
+    assert trimmed.body["messages"][1]["content"] == [{"type": "text", "text": "Briefly."}]
+    assert judged(body(history)) == judged(trimmed.body) == ""
+
+
+def test_a_pinned_turn_that_was_reworded_is_counted_anew() -> None:
+    """Though it lies before the cut."""
+    window = Window(POLICY, pin=lambda place, _: place == 0)
+    assert window.fit(body(turns(30))).cut
+    reworded = [{"role": "user", "content": "Shorter."}, *turns(31)[1:]]
+    trimmed = window.fit(body(reworded))
+    assert trimmed.body["messages"][0] is reworded[0]
+    assert trimmed.tokens == estimate_request(trimmed.body)
+
+
 def test_another_tokenizer_counts_anew() -> None:
     """The old one counts fewer tokens for the same words."""
     window = Window(Limit(1_000_000))

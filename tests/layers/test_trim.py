@@ -256,6 +256,16 @@ def test_estimates_learn_from_every_reply(world: Sdk, streamed: bool) -> None:
     assert window.calibration.factor == pytest.approx(2)
 
 
+def test_a_new_conversation_begins_with_what_the_last_one_learnt() -> None:
+    """The first prompt of a resumed conversation may be a long one."""
+    layer, request = Trim(POLICY), asked(turns(3))
+    reported = Used(2 * estimate_request(request.body), 9)
+    World(Outcome(status=200, meter=lambda tell: tell(reported))).run(layer.flow(request))
+    world = Sent()
+    world.run(layer.flow(asked(turns(30, first="Resumed"))))
+    assert estimate_request(world.bodies[0]) <= POLICY.low / 2
+
+
 @pytest.mark.parametrize("used", [None, Used(0, 9)])
 def test_a_reply_that_says_nothing_teaches_nothing(used: Used | None) -> None:
     """No usage, or a prompt without tokens."""
