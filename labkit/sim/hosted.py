@@ -42,10 +42,11 @@ Body = Mapping[str, Any]
 
 
 def asks_for_hosting(body: object, call: Call) -> bool:
-    """Say whether a request has to do with any of it; its bytes are searched first."""
+    """Say whether a request has to do with any of it; plain bytes are searched first."""
     if EDITING in call.headers.get("anthropic-beta", ""):
         return isinstance(body, dict)
-    if not any(mark in call.content for mark in MARKS) or not isinstance(body, dict):
+    plain = "content-encoding" not in call.headers
+    if not isinstance(body, dict) or (plain and not any(mark in call.content for mark in MARKS)):
         return False
     return any(body.get(name) is not None for name in FIELDS) or _has_block(body.get("messages"))
 

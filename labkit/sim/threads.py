@@ -6,7 +6,8 @@ read, and billed, all the same.
 
 Left open there and decided here: the model stays the same, and system prompt and tools do where
 they are sent again; a compaction on demand may create a thread, not continue one; `cache_control`
-is unsupported at top level and not in blocks; of `thinking` nothing is; nothing expires.
+is unsupported at top level and not in blocks; of `thinking` nothing is; nothing expires, but only
+the latest answers are held.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from labkit.sim.problem import ApiError
 
 __all__ = ["Threads"]
 
+MOST_HELD = 10_000
 KEPT = ("system", "tools")
 UNSUPPORTED = ("cache_control", "context_management", "fallbacks")
 
@@ -73,6 +75,8 @@ class Threads:
             self._states[thread["previous_message_id"]].continued_until = until
         said = {"role": "assistant", "content": message["content"]}
         self._states[message["id"]] = _State(body, [*body["messages"], said])
+        while len(self._states) > MOST_HELD:
+            del self._states[next(iter(self._states))]
 
 
 def _refused(message: str, code: str) -> ApiError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import Any
 
 import anthropic
@@ -10,6 +12,7 @@ import pytest
 from labkit.catalog import model
 from labkit.pricing import cost
 from labkit.sim.context_editing import CLEARED
+from labkit.sim.core import SimulatedApi
 from labkit.sim.faults import Fault
 from labkit.sim.tokens import count_prompt
 from labkit.usage import Usage
@@ -447,3 +450,26 @@ def test_words_that_sound_like_hosting_change_nothing() -> None:
     body = ask([{"role": "user", "content": 'What is "compaction"?'}])
     reply = sdk().messages.create(**body)
     assert reply.usage.input_tokens == count_prompt(body)
+
+
+def test_a_compressed_request_is_hosted_too() -> None:
+    """What it asks for is read after it has been unpacked."""
+    body = ask([USER], thread={"type": "create"})
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21", "content-encoding": "gzip"}
+    content = gzip.compress(json.dumps(body).encode())
+    reply = SimulatedApi().reply("POST", "/v1/messages", headers, content, 0.0)
+    assert b"thread: Extra inputs are not permitted" in reply.body
+
+
+def test_only_the_latest_answers_of_threads_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old one is as unknown as one that never was."""
+    monkeypatch.setattr("labkit.sim.threads.MOST_HELD", 2)
+    client = sdk()
+    ids = [
+        client.beta.messages.create(**ask([USER]), thread={"type": "create"}, betas=[THREADS]).id
+        for _ in range(3)
+    ]
+    old, new = ({"type": "continue", "previous_message_id": ids[n]} for n in (0, 1))
+    client.beta.messages.create(**ask([USER]), thread=new, betas=[THREADS])
+    with pytest.raises(anthropic.NotFoundError, match="No usable thread"):
+        client.beta.messages.create(**ask([USER]), thread=old, betas=[THREADS])

@@ -79,7 +79,7 @@ FIELDS = st.fixed_dictionaries(
     betas=st.sets(st.sampled_from(BETAS)) | st.just(set(BETAS)),
     path=st.sampled_from(["/v1/messages", "/v1/messages/count_tokens"]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_context_management_gets_an_answer_or_a_sentence(
     fields: dict[str, Any], betas: set[str], path: str
 ) -> None:
