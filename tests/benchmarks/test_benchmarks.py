@@ -95,3 +95,20 @@ def test_a_turn_of_a_window_is_compared_with_recounting_and_langchain() -> None:
     assert all(float(figure.replace(",", "")) > 0 for row in rows for figure in row.split())
     assert float(RATIO.findall(verdict)[0]) > 0
     assert re.search(r"target 2\.0: (met|MISSED)$", verdict)
+
+
+def test_how_late_a_deadline_is_stands_in_a_table() -> None:
+    """A row for each fault, a figure for each way to call, a verdict, and what watching costs."""
+    options = ("--rounds", "1", "--deadline", "0.1", "--kinds", "silence", "overloaded")
+    _, heading, first, second, verdict, *prices = printed("deadline.py", *options)
+    rows = [first, second]
+    assert re.match(r"fault +sync plain +sync stream +async plain +async stream$", heading)
+    assert [row.split()[0] for row in rows] == ["silence", "overloaded"]
+    assert all(float(figure) >= 0 for row in rows for figure in row.split()[1:])
+    assert re.match(r"worst of all [\d.]+ ms; target 50: (met|MISSED)$", verdict)
+    assert [price.partition(":")[0] for price in prices] == [
+        "sync, without a deadline",
+        "async, without a deadline",
+        "sync, with one",
+        "async, with one",
+    ]
