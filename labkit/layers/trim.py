@@ -25,6 +25,7 @@ from labkit.flow import Flow, Note, Outcome, Request, Send, Used
 
 __all__ = ["Key", "Trim", "conversation_key"]
 
+BEGINNING = 3
 Key: TypeAlias = Callable[[Mapping[str, Any]], Hashable]
 
 
@@ -33,13 +34,13 @@ class Trim(Layer):
 
     What is cut is noted on the call's span, with the expected cost of cutting and of not cutting.
     Estimates learn from the usage of every reply; a new conversation begins with what the last
-    one learnt.  A conversation that cannot be made to fit is
-    refused with `ContextLimit`, and one of which no valid request can be made (an orphan tool
-    result, an unknown role) raises `UserError`; nothing is sent then.
+    one learnt.  A conversation that cannot be made to fit is refused with `ContextLimit`, and one
+    of which no valid request can be made (an orphan tool result, an unknown role) raises
+    `UserError`; nothing is sent then.
 
-    `key` tells conversations apart by their request bodies: by default their first message and
-    `metadata.user_id`.  Give one of your own where many begin alike, or each will be read anew in
-    every turn.  `pin` says of a question whether its exchange stays for good.  The last `keep`
+    `key` tells conversations apart by their request bodies: by default their first messages and
+    `metadata.user_id`.  Two with the same key are never mixed, but read anew whenever they take
+    turns.  `pin` says of a question whether its exchange stays for good.  The last `keep`
     conversations are remembered; an older one is read again.
 
     Place it outside of `Retry`.  The newest models bind thinking blocks to what stood before
@@ -97,10 +98,15 @@ class Trim(Layer):
 
 
 def conversation_key(body: Mapping[str, Any]) -> Hashable:
-    """Tell a conversation by its first message and whoever `metadata.user_id` names."""
-    user, messages = body.get("metadata"), body["messages"]
-    first = bare_message(messages[0]) if messages and isinstance(messages[0], Mapping) else None
-    spelled = json.dumps([user, first], default=str, sort_keys=True)
+    """Tell a conversation by its first three messages and whoever `metadata.user_id` names.
+
+    Many conversations begin with the same greeting; few get the same answer and go on alike.
+    """
+    first = [
+        bare_message(message) if isinstance(message, Mapping) else None
+        for message in body["messages"][:BEGINNING]
+    ]
+    spelled = json.dumps([body.get("metadata"), first], default=str, sort_keys=True)
     return blake2b(spelled.encode(), digest_size=16).digest()
 
 

@@ -174,17 +174,29 @@ def test_what_no_valid_request_can_be_made_of_is_said_in_a_sentence(
     assert world.run(layer.flow(asked(turns(1)))) is OK
 
 
-def test_conversations_that_begin_alike_do_not_mix() -> None:
-    """Two users who both say hello first, in turns."""
-    world, layer = Sent(), Trim(SlidingWindow(2))
+@pytest.mark.parametrize("key", [None, lambda _: "one key for all"])
+def test_conversations_that_begin_alike_do_not_mix(key: Any) -> None:
+    """Two users who both say hello first, in turns; even under one key."""
+    world, layer = Sent(), Trim(SlidingWindow(2), key=key)
     for count in range(1, 8):
         for words in ("one ", "two "):
             world.run(layer.flow(asked(turns(count, words=words))))
             sent = json.dumps(world.bodies[-1]["messages"])
-            assert ("one" in sent, "two" in sent) == (
-                words == "one " and count > 1,
-                words == "two " and count > 1,
-            )
+            assert ("one" in sent) == (words == "one " and count > 1)
+            assert ("two" in sent) == (words == "two " and count > 1)
+
+
+def test_conversations_that_begin_alike_are_each_cut_as_if_alone() -> None:
+    """Reading them anew in every turn would slide their windows."""
+    together, world = Trim(POLICY), Sent()
+    for words in ("one two three four ", "five six seven eight "):
+        alone, expected = Trim(POLICY), Sent()
+        for count in range(1, 25):
+            expected.run(alone.flow(asked(turns(count, words=words))))
+            world.run(together.flow(asked(turns(count, words=words))))
+            world.run(together.flow(asked(turns(count, words="other words in between "))))
+            assert world.bodies[-2] == expected.bodies[-1]
+    assert expected.notes
 
 
 def test_users_and_keys_keep_conversations_apart() -> None:
