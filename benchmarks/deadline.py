@@ -37,7 +37,7 @@ from labkit.sim.fault_kinds import BATCH_FAULTS, FAULTS
 
 ALLOWED_S = 0.05
 SPEED = 20
-REPEATED = 10_000
+REPEATED = 2_000
 AFTER = 4
 """Events before the faults strike that can wait for some."""
 LABKIT = ("-c", "from labkit.cli import main; main()", "serve", "--port", "0")
