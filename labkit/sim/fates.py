@@ -84,8 +84,11 @@ def _answer(decision: Decision, output: int) -> Outcome:
 
 
 def _tell(decision: Decision, output: int, tell: Callable[[Used], object]) -> None:
-    plan = decision.plan
-    tell(Used(plan.uncached, output, plan.read, plan.written_5m + plan.written_1h))
+    plan = decision.cached
+    if plan is None:
+        tell(Used(decision.prompt_tokens, output))
+    else:
+        tell(Used(plan.uncached, output, plan.read, plan.written_5m + plan.written_1h))
 
 
 def _tokens(decision: Decision) -> int:
