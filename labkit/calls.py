@@ -23,6 +23,7 @@ FREE = (
     "anthropic.models.retrieve",
 )
 """Calls that cost nothing (claude-api.md 7)."""
+LOSER = "without the attempt that lost to the other: nobody has said what it used"
 SENT = "url.path"
 """The SDK sets this when it sends the first request of a call."""
 MADE_HERE = "labkit/"
@@ -35,7 +36,8 @@ class Call:
 
     Token fields are named as in the API's `usage`, None where the call reported none;
     `latency_s` runs to the last byte, `first_chunk_s` to the first content of a stream;
-    `layers` says what each layer did; `cost_usd` is None where unknown and `cost_note` says why.
+    `layers` says what each layer did; `cost_usd` is None where unknown and `cost_note` says why,
+    or what it leaves out.
     """
 
     number: int
@@ -69,6 +71,8 @@ def call_of(
     found: Mapping[str, Any] = span.attributes or {}
     tokens = _tokens(found)
     price, note = _price(span.name, found, tokens, _noted(span, "request"))
+    if not note and _noted(span, "hedged"):
+        note = LOSER
     return Call(
         number=number,
         operation=span.name.removeprefix("anthropic."),

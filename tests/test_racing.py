@@ -261,6 +261,8 @@ def test_a_loser_has_a_line_of_its_own_in_the_ledger() -> None:
     (call,) = scene.ledger.calls
     assert call.attempts == 2
     assert "hedged(won=second)" in call.layers
+    assert call.cost_usd is not None
+    assert call.cost_note.startswith("without the attempt that lost")
 
 
 def test_a_call_that_is_cancelled_cancels_what_it_started() -> None:
