@@ -93,3 +93,34 @@ def test_a_hundredth_more_is_not_worth_a_new_request() -> None:
     assert within(httpx2.Timeout(30.2), 30.0)
     assert not within(httpx2.Timeout(30.4), 30.0)
     assert not within(httpx2.Timeout(0.1), 0.09)
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "plain", "streamed"),
+    [
+        (Timeouts(connect=5), None, None),
+        (Timeouts(first_token=3), 3, None),
+        (Timeouts(silence=2), None, None),
+        (Timeouts(first_token=3, silence=2), 3, 3),
+        (Timeouts(first_token=3, silence=7), 3, 7),
+        (Timeouts(first_token=3, silence=7, total=5), 3, 5),
+    ],
+)
+def test_no_silence_that_a_timeout_allows_is_cut_by_the_sdk(
+    timeouts: Timeouts, plain: float | None, streamed: float | None
+) -> None:
+    """The SDK has one length for the first byte and for all others."""
+    assert limit_of(Request(timeout=timeouts), 100) == plain
+    assert limit_of(Request(timeout=timeouts, stream=True), 100) == streamed
+
+
+@given(timeouts, st.floats(0.001, 1e4))
+def test_only_the_way_there_is_cut_to_the_time_for_connecting(timeout: Any, connect: float) -> None:
+    """The pool and the connection; what comes after takes its time."""
+    before, after = fields_of(timeout), fields_of(shortened(timeout, inf, connect))
+    assert (after["read"], after["write"]) == (before["read"], before["write"])
+    for name in ("connect", "pool"):
+        was = before[name]
+        assert after[name] == (connect if was is None else min(was, connect))
+    if None not in (before["read"], before["write"]):
+        assert within(shortened(timeout, inf, connect), inf, connect)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.verdict import Verdict, Watch, error_in
+from labkit.verdict import OPAQUE, Verdict, Watch, error_in
 from tests.wire import (
     BLOCK,
     BLOCK_END,
@@ -155,3 +155,50 @@ def test_the_code_of_an_error_is_found() -> None:
     details = {"error_code": "enforced_spend_limit_reached"}
     sent = event("error", error={"type": "rate_limit_error", "details": details})
     assert judge([sent])[0] == Verdict("rate_limit_error", "enforced_spend_limit_reached")
+
+
+def watched(*events: bytes, encoding: str = "") -> Watch:
+    """Feed events to a watch."""
+    watch = Watch(encoding)
+    for one in events:
+        watch.feed(one)
+    return watch
+
+
+def test_a_sign_of_life_is_no_content() -> None:
+    """Pings, comments, nameless events and half events leave the count where it was."""
+    silent = watched(PING, b": here\n\n", b"data: nameless\n\n", WORD[:-2])
+    assert silent.contents == 0
+    assert watched(START, BLOCK, PING, WORD, BLOCK_END).contents == 4
+
+
+def test_where_no_events_can_be_read_every_chunk_is_content() -> None:
+    """Bytes are all there is to go by."""
+    assert watched(b"{}", b"{}", encoding=OPAQUE).contents == 2
+    assert watched(b"{}", encoding="zstd").contents == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "closed"),
+    [
+        (STOP, True),
+        (DELTA, True),
+        (OVERLOAD, True),
+        (event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 1}), False),
+        (event("message_delta"), False),
+        (WORD, False),
+    ],
+)
+def test_only_a_stop_reason_the_last_event_or_an_error_close_a_stream(
+    last: bytes, closed: bool
+) -> None:
+    """A delta that says nothing of a stop may have another behind it."""
+    watch = watched(START, BLOCK, WORD, last)
+    assert watch.closed is watch.complete is closed
+
+
+def test_a_stream_that_cannot_be_read_is_never_closed() -> None:
+    """It may end anywhere, but nobody knows whether something is missing."""
+    watch = watched(b"?", encoding="zstd")
+    assert watch.complete
+    assert not watch.closed
