@@ -146,12 +146,15 @@ def test_a_block_that_was_let_go_is_folded_when_summaries_come_again() -> None:
     folded: list[str] = []
 
     def up(prompt: str) -> str:
+        begins = history[memory.covered]
+        assert (begins["role"], type(begins["content"])) == ("user", str)
         folded.append(prompt)
         return "short"
 
     for _ in range(100):
         fit(memory, history, up)
-    assert memory.covered == memory.start
+    assert len(folded) > 2
+    assert (memory.covered, memory.reason) == (memory.start, "")
     text, gone = "\n".join(folded), transcript(history[: memory.start])
     assert gone.count("question ") > 30
     assert all(line in text for line in gone.splitlines())

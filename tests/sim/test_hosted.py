@@ -227,6 +227,19 @@ def test_a_stream_of_a_compaction_is_as_recorded() -> None:
     assert whole.content[1].text == expected.content[1].text
 
 
+@pytest.mark.parametrize("pause", [False, True])
+def test_the_events_of_a_compaction_never_go_back_in_time(pause: bool) -> None:
+    """The summary was written before the first of them."""
+    body = ask([{"role": "user", "content": LONG}], stream=True)
+    body["context_management"] = compacting(pause_after_compaction=pause)
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21", "anthropic-beta": COMPACTING}
+    content = json.dumps(body).encode()
+    reply = SimulatedApi().reply("POST", "/v1/messages", headers, content, 0.0)
+    times = [at for at, _ in reply.chunks]
+    assert b"compaction_delta" in reply.body
+    assert times == sorted(times)
+
+
 def test_a_compaction_takes_time_and_uses_the_prompt_cache() -> None:
     """It is a request of its own: its seconds come on top, its prompt is read from the cache."""
     scene = Scene()
