@@ -1,7 +1,8 @@
 """The fields of a Messages, token counting and batch request, as tables.
 
 Names and types are those of anthropic 2.12.0 (types/message_create_params.py and its beta
-twin, whose headers are not asked for); what is not named is refused, as the real API does.
+twin); what is not named is refused, as the real API does.  Beta headers are asked for only
+where the server manages a context: `labkit.sim.validation.hosted`.
 """
 
 from __future__ import annotations
