@@ -3,7 +3,7 @@
 Self-clocked fair queueing (S. Golestani, 1994): each call gets a tag, its tenant's latest tag
 plus what the call costs, and the lowest tag goes first.  A newcomer's tag begins at that of the
 call served last, so a quiet tenant saves up no privilege and a busy one no debt.  Calls of one
-tenant keep their order.
+tenant keep their order, as long as none of them gives up.
 """
 
 from __future__ import annotations

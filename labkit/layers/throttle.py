@@ -12,7 +12,7 @@ from functools import partial
 from math import inf
 
 from labkit.drivers import Layer
-from labkit.errors import Shed
+from labkit.errors import Refused, Shed
 from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.layers.booking import Booking, Desk
 from labkit.layers.estimate import prompt_tokens
@@ -115,9 +115,9 @@ def _settle(desk: Desk, booking: Booking, outcome: Outcome) -> None:
     """Return what the server refused or a layer further in never sent; settle answers."""
     if outcome.ok:
         outcome.when_used(partial(desk.settle, booking))
-    elif outcome.status == 429 or (outcome.status is None and not outcome.unreachable):
+    elif outcome.status == 429 or isinstance(outcome.error, Refused):
         desk.give_back(booking)
-    elif not outcome.unreachable:
+    elif outcome.status is not None:  # without one nobody knows what the server still did
         desk.give_back(booking, answer_only=True)
 
 

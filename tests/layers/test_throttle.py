@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labkit.errors import Shed
+from labkit.errors import DeadlineExceeded, Shed
 from labkit.flow import Flow, Note, Now, Outcome, Request, Sleep, Used
 from labkit.layers.learning import LearningDesk
 from labkit.layers.throttle import Throttle
@@ -19,6 +19,7 @@ from tests.world import World as Sdk
 
 ASK = Request({"model": "claude-haiku-5-5", "prompt_tokens": 1_000})
 REFUSED = Outcome(status=429, headers={"retry-after": "10"}, error_type="rate_limit_error")
+LATE = Outcome(error=DeadlineExceeded("No answer in time."))
 LOST = Outcome(error=TimeoutError("late"), unreachable=True)
 
 
@@ -154,8 +155,8 @@ def test_a_call_cut_short_before_it_is_sent_gives_everything_back(busy: int, yie
 
 @pytest.mark.parametrize(
     ("outcome", "output"),
-    [(OK, 300), (LOST, 300), (OVERLOADED, 0)],
-    ids=["no usage told", "lost", "529"],
+    [(OK, 300), (LOST, 300), (LATE, 300), (OVERLOADED, 0)],
+    ids=["no usage told", "lost", "too late", "529"],
 )
 def test_what_was_sent_is_used(outcome: Outcome, output: float) -> None:
     """The API has counted it, whatever came of it; only an error has produced no tokens."""
