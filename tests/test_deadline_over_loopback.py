@@ -10,7 +10,7 @@ import asyncio
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +22,7 @@ import pytest
 from labkit.errors import DeadlineExceeded
 from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.deadline import Deadline
+from labkit.layers.hedge import Hedge
 from labkit.layers.retry import Retry
 from labkit.sim.fault_kinds import BATCH_FAULTS, FAULTS
 from labkit.sim.faults import Fault
@@ -60,10 +61,12 @@ def stack() -> list[anthropic.Middleware]:
     return [Deadline(PATIENCE_S), Retry(seed=1), AttemptTimeout(total=60)]
 
 
-def call(url: str, *, stream: bool) -> tuple[float, object]:
+def call(
+    url: str, *, stream: bool, layers: Sequence[anthropic.Middleware] = ()
+) -> tuple[float, object]:
     """Call with a sync client and read to the end; return the seconds and what came of it."""
     options: Any = {"base_url": url, "api_key": "k", "max_retries": 0}
-    with anthropic.Anthropic(middleware=stack(), **options) as client:
+    with anthropic.Anthropic(middleware=layers or stack(), **options) as client:
         began = time.monotonic()
         try:
             end: object = client.messages.create(**BODY, stream=stream)
@@ -112,6 +115,19 @@ def test_the_caller_knows_in_time_whatever_goes_wrong(
     assert max(seconds for seconds, _ in found) < PATIENCE_S + GENEROUS_S
     if kind in ENDLESS:
         assert [type(end) for _, end in found] == [DeadlineExceeded] * 4
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_attempts_at_once_all_end_in_time(serving: Serving, kind: str, stream: bool) -> None:
+    """Also those that a sync client has in threads of their own."""
+    let_fail(serving, kind)
+    layers = [Deadline(PATIENCE_S), Hedge(0.05), AttemptTimeout(total=60)]
+    seconds, end = call(serving.url, stream=stream, layers=layers)
+    assert isinstance(end, DeadlineExceeded)
+    assert seconds < PATIENCE_S + GENEROUS_S
+    eventually(lambda: serving.door.log.under_way == 0)
+    eventually(lambda: all(one.name != "labkit-attempt" for one in threading.enumerate()))
 
 
 @contextmanager
