@@ -54,7 +54,7 @@ def judged(body: Any) -> str:
     return "" if found is None else found.message
 
 
-def talks(longest: int = 12) -> st.SearchStrategy[Talk]:
+def talks(longest: int = 8) -> st.SearchStrategy[Talk]:
     """Draw conversations of one to `longest` exchanges."""
     return st.builds(talk, st.integers(0, 2**32), st.integers(1, longest))
 
@@ -108,6 +108,8 @@ class _Writer:
             self.ask(talk, steered=steered)
         if talk.tools and self.chance(0.1):  # the server's own tool, and a turn that was paused
             talk.messages.append({"role": "assistant", "content": self.searched()})
+            if steered and self.chance(0.3):
+                talk.messages.append({"role": "system", "content": "Answer now."})
         answer: Any = self.text() if self.chance(0.4) else [*self.thought(), self.said()]
         talk.messages.append({"role": "assistant", "content": answer})
 
