@@ -28,4 +28,4 @@ def test_every_name_leads_to_what_bears_it(name: str) -> None:
 def test_any_other_name_is_answered_with_those_there_are() -> None:
     """In a sentence."""
     with pytest.raises(AttributeError, match=r"no 'Windows'; it has .*Window"):
-        _ = labkit.context.Windows  # type: ignore[attr-defined]
+        _ = labkit.context.Windows
