@@ -16,7 +16,7 @@ from anthropic import APIRequest
 from opentelemetry import trace
 
 from labkit.clock import Clock, SystemClock
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
+from labkit.flow import Do, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
 from labkit.metering import FLOW_LOCK
 from labkit.racing import AsyncRace, Race
 from labkit.sdk import request_of
@@ -112,7 +112,7 @@ class Layer(anthropic.Middleware):
             await _abandon_async(flow, seen, race)
             raise
 
-    def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Wait | Start | Outcome:
+    def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Wait | Start | Do | Outcome:
         """Advance the flow until it asks for something that takes time, or ends."""
         try:
             while True:
@@ -125,7 +125,7 @@ class Layer(anthropic.Middleware):
                 elif type(effect) is Note:
                     _annotate(effect)
                     answer = None
-                elif type(effect) is Wait or type(effect) is Start:
+                elif isinstance(effect, (Wait, Start, Do)):
                     return effect
                 else:
                     name = type(self).__name__

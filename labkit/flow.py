@@ -8,6 +8,7 @@ A flow imports no clock, no socket and no event loop.  It yields effects:
     yield Note("retry", attempt=2)    leave a trace: a span event, or a row in a simulation
     opened = yield Wait(gate, until)  wait for somebody else, be sent whether the gate opened
     ticket = yield Start(request)     pass the request on and go on at once: see `first`
+    found = yield Do(work)            have a file or a server asked, which takes real time
 
 and it returns the outcome that its caller shall see.  Because it only asks, the same flow
 runs under the sync SDK, under the async SDK and in a simulation: see `labkit.drivers`.
@@ -15,7 +16,7 @@ runs under the sync SDK, under the async SDK and in a simulation: see `labkit.dr
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
@@ -24,6 +25,7 @@ from labkit.outcome import Outcome, Used
 from labkit.records import record
 
 __all__ = [
+    "Do",
     "Effect",
     "Flow",
     "Gate",
@@ -61,10 +63,10 @@ class Timeouts:
 class Request:
     """One request as a layer sees it.
 
-    `body` is the JSON body (never change it in place), `deadline` the point in time, on the
-    driver's clock, at which the caller's patience ends (None: never), and `timeout` what one
-    attempt may take (None: as the client is set up).  The layer that sends a request with an
-    earlier deadline or another timeout than it was given ends what takes longer.
+    `body` is the JSON body (never change it in place), `headers` what this call adds to the
+    client's, `deadline` the time on the driver's clock at which the caller's patience ends (None:
+    never), and `timeout` what one attempt may take (None: as the client is set up).  The layer
+    that sends an earlier deadline or another timeout than it was given ends what takes longer.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Request:
     timeout: Timeouts | None = None
     sdk_retries: int = 0
     """Retries the SDK itself has already made: above 0 there are two owners of retries."""
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> str | None:
@@ -95,6 +98,7 @@ class Request:
             deadline=earlier,
             timeout=self.timeout,
             sdk_retries=self.sdk_retries,
+            headers=self.headers,
         )
 
 
@@ -155,6 +159,14 @@ class Start:
     request: Request
 
 
+@final
+@record
+class Do:
+    """Have `work` done without the flows' lock: it takes real time, soon ends, and never raises."""
+
+    work: Callable[[], Any]
+
+
 class Ticket:
     """A request that a flow has started: `ended` opens when `outcome` is there."""
 
@@ -165,7 +177,7 @@ class Ticket:
         self.outcome: Outcome | None = None
 
 
-Effect: TypeAlias = Send | Sleep | Now | Note | Wait | Start
+Effect: TypeAlias = Send | Sleep | Now | Note | Wait | Start | Do
 Flow: TypeAlias = Generator[Effect, Any, Outcome]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from labkit.clock import Clock, VirtualClock
 from labkit.errors import UserError
-from labkit.flow import Outcome, Request, Start, Ticket, Wait
+from labkit.flow import Do, Outcome, Request, Start, Ticket, Wait
 from labkit.hanging_up import hang_up_thread
 from labkit.sdk_outcome import close, close_async
 from labkit.waiting import at_gate, at_gate_async
@@ -38,14 +38,16 @@ class Race:
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
 
-    def carry_out(self, effect: Wait | Start) -> object:
-        """Wait at a gate or start a request, and return what the flow is sent for it.
+    def carry_out(self, effect: Wait | Start | Do) -> object:
+        """Wait at a gate, start a request or do work, and return what the flow is sent for it.
 
         Raises what a request ended with that is no outcome, such as a mistake of the bench, and
         UserError for a start on a virtual clock.
         """
         if type(effect) is Start:
             return self._start(effect.request)
+        if type(effect) is Do:
+            return effect.work()
         opened = at_gate(effect, self._clock)
         if self._failure is not None:
             raise self._failure
@@ -102,10 +104,12 @@ class AsyncRace:
         self._tasks: list[asyncio.Task[Outcome]] = []
         self._failure: BaseException | None = None
 
-    async def carry_out(self, effect: Wait | Start) -> object:
-        """Wait at a gate or start a request, and return what the flow is sent for it."""
+    async def carry_out(self, effect: Wait | Start | Do) -> object:
+        """Do the same; a thread does the work."""
         if type(effect) is Start:
             return self._start(effect.request)
+        if type(effect) is Do:
+            return await asyncio.to_thread(effect.work)
         opened = await at_gate_async(effect, self._clock)
         if self._failure is not None:
             raise self._failure

@@ -6,7 +6,8 @@ connection does, with `httpx2.RemoteProtocolError`, after its last byte.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +39,8 @@ class _Peeked:
         self.meter = StreamMeter(self.watch)
         self.start = b""
         self.vigils: list[Vigil] = []
+        self._parts: list[bytes] = []
+        self._collectors: list[Callable[[bytes | None], object]] = []
 
     @property
     def verdict(self) -> Verdict | None:
@@ -48,11 +51,26 @@ class _Peeked:
         """What `httpx2.Response.elapsed` reads off the stream."""
         return getattr(self.source, "elapsed", None)
 
+    def collect(self, then: Callable[[bytes | None], object]) -> None:
+        """Have `then` told the body when the stream is closed, None if it was not read whole.
+
+        It is told in the reader's thread, or in one of its own where the reader is a task.
+        """
+        self._collectors.append(then)
+
+    def _collected(self) -> Callable[[], object] | None:
+        """Return what is to be done at the close, once."""
+        told, self._collectors = self._collectors, []
+        whole = b"".join([self.start, *self._parts]) if self.watch.complete else None
+        return (lambda: [then(whole) for then in told]) if told else None
+
     def sees(self, chunk: bytes) -> Verdict | None:
         self.start += chunk
         return self.watch.feed(chunk)
 
     def passes(self, chunk: bytes) -> None:
+        if self._collectors:
+            self._parts.append(chunk)
         self.watch.feed(chunk)
         self.meter.look()
 
@@ -87,6 +105,8 @@ class Resumed(_Peeked, httpx2.SyncByteStream):
         for vigil in self.vigils:  # first, as the connection may be somebody else's next
             vigil.end()
         self.source.close()
+        if (work := self._collected()) is not None:
+            work()
 
 
 class ResumedAsync(_Peeked, httpx2.AsyncByteStream):
@@ -116,3 +136,5 @@ class ResumedAsync(_Peeked, httpx2.AsyncByteStream):
                 with suppress(RuntimeError):  # another task is reading it and will end it
                     await chunks.aclose()
         await self.source.aclose()
+        if (work := self._collected()) is not None:
+            await asyncio.to_thread(work)

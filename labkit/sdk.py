@@ -63,6 +63,7 @@ def request_of(api_request: APIRequest, hop: Hop | None) -> Request:
         method=options.method.upper(),
         stream=api_request.stream,
         deadline=None if hop is None else hop.request.deadline,
+        headers=api_request.headers,
         sdk_retries=api_request.retries_taken,
     )
 

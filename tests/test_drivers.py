@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from labkit.clock import VirtualClock
 from labkit.drivers import Layer
 from labkit.errors import CassetteMiss, CircuitOpen, DeadlineExceeded, Deadlock
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.flow import Do, Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.layers.annotate import Annotate
 from labkit.layers.deadline import Deadline
 from labkit.layers.retry import Retry
@@ -797,3 +797,23 @@ def test_both_drivers_tell_the_same_story(fates: list[Any], seed: int, patience:
         return server.arrivals, world.notes, ending
 
     assert story("sync") == story("async")
+
+
+def test_work_is_done_without_the_lock_and_off_the_loop(world: World) -> None:
+    """Another flow goes on meanwhile; the async client's loop does too."""
+    threads: list[int] = []
+
+    def work() -> str:
+        threads.append(threading.get_ident())
+        other = Passing().flow(Request())
+        assert Layer()._advance(other, None) == Send(Request())
+        return "done"
+
+    def course(request: Request) -> Flow:
+        threads.append(threading.get_ident())
+        assert (yield Do(work)) == "done"
+        outcome: Outcome = yield Send(request)
+        return outcome
+
+    world.run(lambda api: api.create(), Script(answer()), [Scripted(course)])
+    assert (threads[0] == threads[1]) is (world.kind == "sync")

@@ -66,6 +66,15 @@ def test_what_the_caller_adds_to_the_body_is_seen_too(world: World) -> None:
     assert passing.requests[0].body["new"] == [1]
 
 
+def test_what_the_caller_adds_to_the_headers_is_seen_too(world: World) -> None:
+    """Betas of this call change its answer."""
+    passing = Passing()
+    beta = {"anthropic-beta": "x-2026"}
+    world.run(lambda api: api.create(extra_headers=beta), Script(answer()), [passing])
+    assert passing.requests[0].headers["anthropic-beta"] == "x-2026"
+    assert passing.requests[0].within(1.0).headers == passing.requests[0].headers
+
+
 def test_nothing_is_copied_where_nothing_changed(api_request: APIRequest) -> None:
     """The same object goes on, with the same body in it."""
     asked = request_of(api_request, None)

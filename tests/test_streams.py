@@ -279,6 +279,45 @@ def test_a_reader_who_stops_early_closes_the_stream(reader: Reader) -> None:
     assert wire.read < 10
 
 
+@given(places, st.sampled_from(["sync", "async"]))
+def test_a_collector_is_told_the_whole_body_at_the_end(where: list[int], kind: str) -> None:
+    """Once, whichever way the stream was cut."""
+    told: list[bytes | None] = []
+    response = answered(Wire(cut(WHOLE, where)))
+
+    async def main() -> None:
+        await peek_async(response, int)
+        response.stream.collect(told.append)  # type: ignore[union-attr]
+        await response.aread()
+
+    if kind == "async":
+        asyncio.run(main())
+    else:
+        peek(response, int)
+        response.stream.collect(told.append)  # type: ignore[union-attr]
+        response.read()
+    assert told == [WHOLE]
+
+
+def test_a_collector_is_told_of_a_reader_who_stops_early(reader: Reader) -> None:
+    """There is nothing whole to be had."""
+    told: list[bytes | None] = []
+    response = answered(Wire([START, WORD, *[PING] * 50]))
+
+    async def main() -> None:
+        await peek_async(response, int)
+        response.stream.collect(told.append)  # type: ignore[union-attr]
+        await response.aclose()
+
+    if reader.kind == "async":
+        asyncio.run(main())
+    else:
+        peek(response, int)
+        response.stream.collect(told.append)  # type: ignore[union-attr]
+        response.close()
+    assert told == [None]
+
+
 @pytest.mark.parametrize("kind", ["application/json", "application/x-jsonl", "", "text/html"])
 def test_what_is_no_event_stream_is_left_alone(reader: Reader, kind: str) -> None:
     """Nothing is read of it."""

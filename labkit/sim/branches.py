@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeAlias
 
 from labkit.flow import Gate, Outcome, Request, Send, Start, Ticket, Wait
 from labkit.sim.fates import Fate
-from labkit.sim.under_way import Call, Steps
+from labkit.sim.under_way import LATER, Call, Steps
 
-__all__ = ["LATER", "Branch", "Cancelled", "Event", "Grove", "Stage", "Waiting"]
+__all__ = ["Branch", "Cancelled", "Event", "Grove", "Stage", "Waiting"]
 
 
 class Cancelled(Exception):
@@ -22,8 +22,6 @@ class Cancelled(Exception):
 
 
 CANCELLED = Outcome(error=Cancelled("the attempt was cancelled"))
-LATER = object()
-"""Stands for what a flow will be sent once it need not wait any more."""
 
 
 class Branch(Call):

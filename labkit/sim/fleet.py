@@ -15,13 +15,13 @@ from typing import Any, Protocol
 from labkit.catalog import Model, model
 from labkit.errors import DeadlineExceeded, Deadlock, UserError
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
-from labkit.sim.branches import LATER, Event, Grove
+from labkit.sim.branches import Event, Grove
 from labkit.sim.engine import Ask, Engine
 from labkit.sim.error_answers import ERROR_LATENCY_S
 from labkit.sim.fates import Fate, fate, patience_of
 from labkit.sim.faults import Fault
 from labkit.sim.traffic import Arrival
-from labkit.sim.under_way import Call, Sink
+from labkit.sim.under_way import LATER, Call, Sink, at_once
 
 __all__ = ["Call", "Fleet", "Layered", "Sink"]
 
@@ -42,13 +42,11 @@ class Fleet:
     """Runs traffic through a stack of layers against an engine, row by row into a sink."""
 
     def __init__(self, stack: Sequence[Layered], engine: Engine, sink: Sink) -> None:
-        self.engine = engine
-        self.sink = sink
-        self.now = 0.0
+        self.engine, self.sink = engine, sink
+        self.now, self._calls = 0.0, 0
         self._layers: list[Callable[[Request], Flow]] = [layer.flow for layer in stack] or [_plain]
         self.events: list[Event] = []
         self._grove = Grove(self)
-        self._calls = 0
         self._models: dict[str, Model] = {}
 
     def run(self, traffic: Iterable[Arrival], *, until: float = inf) -> None:
@@ -142,9 +140,7 @@ class Fleet:
             return self._grove.wait(call, effect)
         if type(effect) is Start:
             return self._grove.start(call, effect)
-        if effect is LATER:
-            return LATER
-        raise TypeError(f"A flow yielded {effect!r}, not an effect.")
+        return at_once(effect)
 
     def _attempt(self, call: Call, now: float, request: Request) -> None:
         body, deadline = request.body, request.deadline

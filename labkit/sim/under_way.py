@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-from labkit.flow import Note, Outcome
+from labkit.flow import Do, Note, Outcome
 from labkit.sim.fates import Fate
 from labkit.sim.traffic import Arrival
 
-__all__ = ["Call", "Sink", "Steps"]
+__all__ = ["LATER", "Call", "Sink", "Steps", "at_once"]
+
+LATER = object()
+"""Stands for what a flow will be sent once it need not wait any more."""
 
 
 class Steps(Protocol):
@@ -59,3 +62,12 @@ class Sink(Protocol):
     def note(self, call: Call, now: float, note: Note) -> None:
         """Take what a layer notes now."""
         ...
+
+
+def at_once(effect: object) -> object:
+    """Return what the flow is sent for work, done here and now, or LATER where it stays."""
+    if type(effect) is Do:
+        return effect.work()
+    if effect is LATER:
+        return LATER
+    raise TypeError(f"A flow yielded {effect!r}, not an effect.")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import DeadlineExceeded, UnknownModel, UserError
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.flow import Do, Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.breaker import Breaker
 from labkit.layers.circuit import Circuit
@@ -363,3 +363,16 @@ def test_a_tally_counts_what_rows_would_tell() -> None:
     assert tally.calls == len(kept.calls)
     assert tally.answered == sum(row.ok for row in kept.calls)
     assert tally.attempts == len(kept.attempts) == sum(row.attempts for row in kept.calls)
+
+
+def test_work_that_takes_real_time_takes_none_in_a_fleet() -> None:
+    """It is done at once."""
+
+    def course(request: Request) -> Flow:
+        found = yield Do(lambda: 42)
+        yield Note("found", what=found)
+        outcome: Outcome = yield Send(request)
+        return outcome
+
+    kept = played([Course(course)], calls_at(1.0))
+    assert [(row.at_s, row.attributes) for row in kept.notes] == [(1.0, {"what": 42})]
