@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labkit.layers.adaptive import Adaptive
     from labkit.layers.attempt_timeout import AttemptTimeout
     from labkit.layers.breaker import Breaker
+    from labkit.layers.budget import Budget
     from labkit.layers.bulkhead import Bulkhead
     from labkit.layers.client_throttle import ClientThrottle
     from labkit.layers.deadline import Deadline
@@ -37,6 +38,7 @@ HOMES = {
     "Adaptive": "labkit.layers.adaptive",
     "AttemptTimeout": "labkit.layers.attempt_timeout",
     "Breaker": "labkit.layers.breaker",
+    "Budget": "labkit.layers.budget",
     "Bulkhead": "labkit.layers.bulkhead",
     "ClientThrottle": "labkit.layers.client_throttle",
     "Deadline": "labkit.layers.deadline",
@@ -76,6 +78,7 @@ __all__ = [
     "Adaptive",
     "AttemptTimeout",
     "Breaker",
+    "Budget",
     "Bulkhead",
     "ClientThrottle",
     "Deadline",

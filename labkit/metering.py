@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from labkit.outcome import Meter, Used
+from labkit.usage import UsedInFull
 from labkit.verdict import Watch
 
 __all__ = ["FLOW_LOCK", "StreamMeter", "meter_of", "read_usage"]
@@ -78,8 +79,11 @@ def read_usage(usage: object) -> Used | None:
         _member(usage, "cache_read_input_tokens") or 0,
         _member(usage, "cache_creation_input_tokens") or 0,
     ]
-    if all(isinstance(count, int) and count >= 0 for count in counts):
-        return Used(*counts)
+    whole = all(isinstance(count, int) and count >= 0 for count in counts)
+    if whole and isinstance(usage, Mapping):
+        used = UsedInFull(*counts)
+        used.usage = usage
+        return used
     return None
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from labkit.flow import Request
 from labkit.lab.places import project_root
-from labkit.lab.worst_case import FREE_PATHS, worst_case
+from labkit.layers.worst_case import FREE_PATHS, worst_case
 from labkit.pricing import total
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from labkit.lab.money import api_key, dollars
 from labkit.lab.places import cassette_path, cassettes_of, chosen_mode
 from labkit.lab.provenance import made_by, provenance
 from labkit.lab.sockets import SocketGuard
-from labkit.lab.spending import Purse
 from labkit.lab.staging import finish, mark
 from labkit.lab.taped import Recorder
 from labkit.lab.wiring import client_options, plainly, run_for_real
 from labkit.layers.annotate import Annotate
+from labkit.layers.budget import Budget
 from labkit.ledger import Ledger
 from labkit.sim.core import SimulatedApi
 from labkit.sim.faults import Fault
@@ -79,7 +79,7 @@ class Lab:
                 "Look into the folder cassettes for the names there are."
             )
         self.key = api_key() if self.from_api else NO_KEY
-        self.purse = Purse(dollars(budget)) if self.from_api else None
+        self.budget = Budget(dollars(budget)) if self.from_api else None
         self.clock: Clock = SystemClock() if self.from_api else VirtualClock()
         self.ledger = Ledger(self.clock)
         self.guard = SocketGuard()
@@ -159,7 +159,7 @@ class Lab:
         """Write what was recorded; the end of the notebook's kernel does this too."""
         while self._recorders:
             self._recorders.pop(0).save()
-        finish(self._marker, self.purse.spent if self.purse else Decimal(0))
+        finish(self._marker, self.budget.spent if self.budget else Decimal(0))
 
     def __repr__(self) -> str:
         source = {
@@ -191,7 +191,7 @@ class Lab:
     def _options(self, layers: Sequence[Layer], options: dict[str, Any]) -> dict[str, Any]:
         return client_options(
             options,
-            stack=[*layers, *([self.purse] if self.purse else []), Annotate()],
+            stack=[*layers, *([self.budget] if self.budget else []), Annotate()],
             clock=self.clock,
             ledger=self.ledger,
             key=self.key,

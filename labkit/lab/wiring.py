@@ -19,7 +19,7 @@ __all__ = ["client_options", "plainly", "run_for_real"]
 T = TypeVar("T")
 API = "https://api.anthropic.com"
 OURS = ("api_key", "http_client", "middleware", "open_telemetry")
-"""Options that would take a client off the bench: its purse, its ledger or its recordings."""
+"""Options that would take a client off the bench: its budget, its ledger or its recordings."""
 
 
 def client_options(

@@ -28,6 +28,7 @@ OUTSIDE = (
 )
 
 DOORS = {
+    "labkit.layers.spending_file": ("sqlite3", "threading"),  # what survives a crash
     "labkit.layers.ready": ("httpx2",),  # a stream of the SDK has a response
     "labkit.context": ("importlib",),  # its names are loaded when they are asked for
     "labkit.context.archive": ("sqlite3", "time"),  # stamps turns with the time of day
@@ -55,6 +56,7 @@ MAY_KNOW = {
     "labkit.flow": ("labkit.errors", "labkit.gate", "labkit.outcome", "labkit.records"),
     "labkit.layers": (
         *("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.layers"),
+        *("labkit.pricing", "labkit.usage"),  # a budget reserves and settles in dollars
         "labkit.drivers.Layer",
     ),
     "labkit.context": ("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.context"),

@@ -267,8 +267,8 @@ def test_the_real_api_needs_a_key_and_a_budget(
         bench(mode)
     monkeypatch.setenv("LABKIT_BUDGET", "0.25")
     lab = bench(mode)
-    assert lab.purse is not None
-    assert (lab.purse.budget, isinstance(lab.clock, SystemClock)) == (Decimal("0.25"), True)
+    assert lab.budget is not None
+    assert (lab.budget.limit, isinstance(lab.clock, SystemClock)) == (Decimal("0.25"), True)
     assert repr(lab) == f"Lab 05-retry · {mode} with the real API"
 
 
@@ -280,8 +280,8 @@ def test_live_stays_within_its_budget(
     lab = bench("live", budget=0.0001)
     with lab.client("x", base_url=server.url) as client:
         client.messages.create(**ASK)
-        assert lab.purse is not None
-        assert lab.purse.spent == lab.ledger.total() > 0
+        assert lab.budget is not None
+        assert lab.budget.spent == lab.ledger.total() > 0
         with pytest.raises(BudgetSpent):
             client.messages.create(**{**ASK, "max_tokens": 10_000})
     assert len(server.requests) == 1
@@ -335,8 +335,8 @@ def test_recording_from_the_real_api_end_to_end(
     lab = bench("record", budget=1)
     live = performance(lab, server.url)
     lab.close()
-    assert lab.purse is not None
-    assert 0 < lab.ledger.total() < lab.purse.spent < lab.purse.budget
+    assert lab.budget is not None
+    assert 0 < lab.ledger.total() < lab.budget.spent < lab.budget.limit
     folder = project / "cassettes" / "05-retry"
     for name in ("sync", "async"):
         text = (folder / f"{name}.yaml").read_text()

@@ -1,8 +1,9 @@
-"""The most that a request can cost, before it is sent: what a purse has to reserve.
+"""The most that a request can cost, before it is sent: what a budget has to reserve.
 
 Every byte of the request counts as a token, at the model's dearest input price and in its
 dearest region, and all of `max_tokens` as output.  Whatever is not plain text may fill the
-whole window.  What has no bound that could be known beforehand is refused.
+whole window.  What has no bound that could be known beforehand is refused.  A simulated fleet's
+request has sizes instead of words, and those count too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ BOUNDED = frozenset(
     {"model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata"}
     | {"tools", "tool_choice", "thinking", "output_config", "cache_control"}
     | {"service_tier", "inference_geo", "speed", "temperature", "top_p", "top_k"}
+    | {"diagnostics", "prompt_tokens", "output_tokens"}
 )
 """Fields of a request that bring no cost of their own beyond prompt and answer."""
 TOOLS = ("custom", "bash_", "text_editor_", "memory_", "computer_")
@@ -47,7 +49,7 @@ def worst_case(request: Request) -> Decimal:
     unbounded = next(_unbounded(request.path, body), None)
     if unbounded is not None:
         raise BudgetSpent(
-            f"What {unbounded} can cost is not known beforehand, so a live budget does not let it "
+            f"What {unbounded} can cost is not known beforehand, so a budget does not let it "
             "through."
         )
     asked = model(str(request.model))
@@ -77,6 +79,8 @@ def _prompt(body: Mapping[str, Any], asked: Model) -> int:
     size = len(json.dumps(body, ensure_ascii=False, default=str).encode("utf-8", "replace"))
     if "tools" in body or "output_config" in body:
         size += HIDDEN_TOKENS
+    told = body.get("prompt_tokens")
+    size = max(size, told) if type(told) is int else size
     if asked.context_window is None:
         return size
     plain = all(map(_is_plain, _contents(body)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labkit.catalog import models
 from labkit.errors import BudgetSpent, UnknownModel, UnknownPrice
 from labkit.flow import Request
-from labkit.lab.worst_case import worst_case
+from labkit.layers.worst_case import worst_case
 from labkit.pricing import Usage, cost
 from labkit.sim.tokens import count_prompt
 
