@@ -47,12 +47,12 @@ def _ending(played: Played) -> tuple[str, str]:
     status = played.reply.status
     if played.ending in ("timeout", "reset", "refused"):
         return "unreachable", played.ending
-    if status == 0:  # the client did not wait for an answer
-        return "unreachable", "cancelled"
     if status == 429:
         return "rate_limited", "429"
     if status >= 400:
         return "error", str(status)
+    if status == 0 or (played.ending == "closed" and _is_stream(played)):
+        return "unreachable", "cancelled"  # the client did not wait for an answer, or its end
     if _is_stream(played) and b"event: error\n" in played.reply.body:
         return "error", "error event"
     return "ok", str(status)

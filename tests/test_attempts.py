@@ -28,7 +28,9 @@ def played(reply: Reply, ending: str = "complete") -> Played:
     ("reply", "ending", "row"),
     [
         (Reply(200), "complete", ("ok", "200")),
-        (Reply(200, SSE, ((0.0, START),)), "closed", ("ok", "200")),
+        (Reply(200, SSE, ((0.0, START),)), "closed", ("unreachable", "cancelled")),
+        (Reply(529, SSE), "closed", ("error", "529")),
+        (Reply(200), "closed", ("ok", "200")),
         (Reply(429), "complete", ("rate_limited", "429")),
         (Reply(400), "complete", ("error", "400")),
         (Reply(529), "complete", ("error", "529")),
