@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "attempt_of"]
 
 CONTENT = b"event: content_block_delta\n"
+BEGINNING, ENDS = b"event: message_start\n", (b"event: message_delta\n", b"event: message_stop\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,24 @@ def _ending(played: Played) -> tuple[str, str]:
         return "unreachable", "cancelled"  # the client did not wait for an answer, or its end
     if _is_stream(played) and b"event: error\n" in played.reply.body:
         return "error", "error event"
+    if status == 200 and played.ending == "complete" and _says_nothing(played):
+        return "error", "truncated"
     return "ok", str(status)
 
 
 def _is_stream(played: Played) -> bool:
     kind = played.reply.headers.get("content-type", "")
     return kind.startswith("text/event-stream")
+
+
+def _says_nothing(played: Played) -> bool:
+    """Whether a stream ended before its first content, so that it counts as a failed attempt."""
+    body = played.reply.body
+    return (
+        _is_stream(played)
+        and body.startswith(BEGINNING)
+        and not any(event in body for event in (CONTENT, *ENDS))
+    )
 
 
 def _first_content(played: Played) -> float | None:

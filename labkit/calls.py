@@ -17,15 +17,13 @@ from labkit.spans import LightSpan
 __all__ = ["Call", "call_of", "first_chunk"]
 
 MESSAGES = "anthropic.messages.create"
-FREE = (
-    "anthropic.messages.count_tokens",
-    "anthropic.models.list",
-    "anthropic.models.retrieve",
-)
+FREE = ("anthropic.messages.count_tokens", "anthropic.models.list", "anthropic.models.retrieve")
 """Calls that cost nothing (claude-api.md 7)."""
 LOSER = "without the attempt that lost to the other: nobody has said what it used"
+LOST = ("timeout", "reset", "cancelled", "error event", "truncated")
+"""How attempts end that may have been billed for nothing."""
 SENT = "url.path"
-"""The SDK sets this when it sends the first request of a call."""
+"""The SDK sets this with a call's first request."""
 MADE_HERE = "labkit/"
 """How the model of an answer begins that a layer had ready (`labkit.layers.ready`)."""
 
@@ -73,6 +71,8 @@ def call_of(
     price, note = _price(span.name, found, tokens, _noted(span, "request"))
     if not note and _noted(span, "hedged"):
         note = LOSER
+    elif not note:
+        note = _lost(attempts, int(found.get("http.request.resend_count", 0)))
     return Call(
         number=number,
         operation=span.name.removeprefix("anthropic."),
@@ -112,17 +112,16 @@ def _price(
     tokens: Mapping[str, int | None],
     request: Mapping[str, Any],
 ) -> tuple[Decimal | None, str]:
-    if name in FREE:
-        return Decimal(0), "free"
-    if SENT not in found:
-        return Decimal(0), "nothing was sent"
+    answered_by = str(found.get("gen_ai.response.model") or found.get("gen_ai.request.model"))
+    free = _free(name, found, tokens["output_tokens"], answered_by)
+    if free:
+        return Decimal(0), free
     if name != MESSAGES:
         return None, "not a Messages call"
     if tokens["input_tokens"] is None or tokens["output_tokens"] is None:
         return None, "the call reported no usage, or not all of it"
     if any(count is not None and count < 0 for count in tokens.values()):
         return None, "the counts of tokens contradict each other"
-    answered_by = str(found.get("gen_ai.response.model") or found.get("gen_ai.request.model"))
     if answered_by.startswith(MADE_HERE):
         return None, "a layer answered; what its failed attempts cost is not known"
     if "anthropic.usage.compaction.input_tokens" in found:
@@ -143,6 +142,24 @@ def _price(
         return cost(answered_by, usage), ""
     except BenchError as error:
         return None, str(error)
+
+
+def _free(name: str, found: Mapping[str, Any], output: int | None, answered_by: str) -> str:
+    """Say why a call costs nothing, in no words if it does."""
+    if name in FREE:
+        return "free"
+    if SENT not in found:
+        return "nothing was sent"
+    refused = found.get("anthropic.message.stop_reason") == "refusal" and output == 0
+    here = answered_by.startswith(MADE_HERE)
+    return "refused before any output, so not billed" if refused and not here else ""
+
+
+def _lost(attempts: Sequence[Attempt], resent: int) -> str:
+    """Name the attempts that the price, which is the last one's, leaves out."""
+    labels = [attempt.label for attempt in sorted(attempts, key=lambda attempt: attempt.start_s)]
+    lost = sum(label in LOST for label in labels[:resent])
+    return f"without lost attempts, which may have been billed: {lost}" if lost else ""
 
 
 def first_chunk(

@@ -36,6 +36,8 @@ def played(reply: Reply, ending: str = "complete") -> Played:
         (Reply(529), "complete", ("error", "529")),
         (Reply(200, SSE, ((0.0, START + ERROR),)), "complete", ("error", "error event")),
         (Reply(200, {}, ((0.0, ERROR),)), "complete", ("ok", "200")),
+        (Reply(200, SSE, ((0.0, START),)), "complete", ("error", "truncated")),
+        (Reply(200, SSE, ((0.0, START + WORDS),)), "complete", ("ok", "200")),
         (Reply(0), "refused", ("unreachable", "refused")),
         (Reply(200), "reset", ("unreachable", "reset")),
         (Reply(0), "timeout", ("unreachable", "timeout")),

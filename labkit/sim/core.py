@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 from labkit.sim.answers import Script
 from labkit.sim.batch_faults import batch_script
 from labkit.sim.batches import BATCH_LIMITS, BatchStore
+from labkit.sim.bill import SimulatedBill
 from labkit.sim.dates import http_date, today
 from labkit.sim.dice import Dice
 from labkit.sim.engine import Engine
@@ -49,7 +50,8 @@ class SimulatedApi:
     decides; `script` says what to answer where the rules of `labkit.sim.answers` shall not.
     `tier` is that of the rate limits (None: none), `comfortable` how many answers at once slow
     nothing down; `ramp` and `spend_cap` are explained in `labkit.sim.gate`; `log` is told one
-    line for each decision.  `reply` may be called from several threads.
+    line for each decision, and `bill` holds what is charged.  `reply` may be called from several
+    threads.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class SimulatedApi:
         )
         self.messages = MessagesApi(self.engine, seed=seed, script=script)
         self.hosted = Hosted(self.messages)
+        self.bill = SimulatedBill()
         self.batches = BatchStore(
             self.messages.batch_row,
             seed=seed,
@@ -118,6 +121,7 @@ class SimulatedApi:
             answered = error_reply_of(answered, request_id)
         if fault is not None:
             answered = apply(fault, answered, request_id)
+        self._charge(answered)
         if not answered.status:
             return answered
         known = {} if answered.status in NOBODYS else ACCOUNT
@@ -126,6 +130,11 @@ class SimulatedApi:
         date = http_date(now + answered.first_byte_s)
         head = {**answered.headers, "request-id": request_id, **known, "date": date}
         return Reply(answered.status, head, answered.chunks, answered.ending, answered.ended_s)
+
+    def _charge(self, answered: Reply) -> None:
+        message, self.messages.answered = self.messages.answered, None
+        if message is not None:
+            self.bill.charge(self.engine.requests, message, answered)
 
     def _refusal(self, call: Call) -> ApiError | None:
         """Return what is wrong with the envelope: no key, no version, too large."""

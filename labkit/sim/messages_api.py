@@ -48,6 +48,8 @@ class MessagesApi:
         self.seed = seed
         self.script = script
         self.diagnostics = Diagnostics()
+        self.answered: dict[str, Any] | None = None
+        """The message of the latest answer, until somebody has charged it."""
 
     def answer(
         self,
@@ -90,6 +92,7 @@ class MessagesApi:
             message["diagnostics"] = self.diagnostics.diagnose(body, asked.id, message["id"], now)
         if finish is not None:
             finish(message)
+        self.answered = message
         return _reply(body, message, decision, dice, self.limit_headers(asked.id, now))
 
     def limit_headers(self, model_name: str, now: float) -> Mapping[str, str]:
