@@ -37,7 +37,9 @@ def find(names: Sequence[str | Path] = (), *, exercises: bool = True) -> list[Pa
     found = []
     for name in names:
         path = Path(name)
-        fitting = [each for each in known if _is_called(each, path.as_posix())]
+        fitting = [
+            each for each in known if _is_called(each, path.as_posix()) or each == path.resolve()
+        ]
         if path.suffix == ".ipynb" and path.is_file():
             found.append(path.resolve())
         elif fitting:

@@ -107,6 +107,6 @@ def test_an_exercise_is_found_by_its_number_also_before_it_is_first_made(source:
     lesson = root / "notebooks/07-toy.ipynb"
     lesson.touch()
     assert find(["07"]) == [notebook, lesson]
-    assert find(["exercises/07"]) == [notebook]
+    assert find(["exercises/07"]) == find([str(notebook)]) == [notebook]
     assert find(["notebooks/07"]) == [lesson]
     assert find(["07"], exercises=False) == [lesson]
