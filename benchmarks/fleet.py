@@ -105,7 +105,7 @@ class HandWritten:
         self.hours, self.rate = hours, rate
         self.trouble = trouble(hours)
         self.levels = [limit / 10 for limit in LIMITS.values()]
-        self.refilled = 0.0
+        self.refilled, self.expected = 0.0, 300.0
         self.ends: deque[tuple[float, bool]] = deque()
         self.failures = 0
         self.open_until = -1.0
@@ -147,7 +147,8 @@ class HandWritten:
         self.probing = self.probing or probe
         gained = (now - self.refilled) / 60
         self.refilled = now
-        amounts = (1, prompt, 300)
+        expected = self.expected
+        amounts = (1, prompt, expected)
         wait = 0.0
         for place, limit in enumerate(LIMITS.values()):
             level = min(limit / 10, self.levels[place] + gained * limit) - amounts[place]
@@ -156,6 +157,10 @@ class HandWritten:
         if wait > 0:
             yield self.env.timeout(wait)
         ok = yield from self.attempt(prompt, output)
+        if ok:  # what the answer did not use goes back
+            burst = list(LIMITS.values())[2] / 10
+            self.levels[2] = min(burst, self.levels[2] + expected - output)
+            self.expected += 0.05 * (output - self.expected)
         self.learn(probe, ok)
         return "answered" if ok else "failed"
 

@@ -39,8 +39,8 @@ class Used(NamedTuple):
         return self.input_tokens + self.cache_written_tokens
 
 
-Meter: TypeAlias = Callable[[Callable[[Used], object]], object]
-"""Tells whoever asks what an answer used, as soon as that is known."""
+Meter: TypeAlias = Used | Callable[[Callable[[Used], object]], object]
+"""What an answer used; or, while it is not known, what will tell whoever asks as soon as it is."""
 
 
 @record
@@ -74,8 +74,11 @@ class Outcome:
 
     def when_used(self, tell: Callable[[Used], object]) -> None:
         """Have `tell` told what the answer used: now, at the end of its stream, or never."""
-        if self.meter is not None:
-            self.meter(tell)
+        meter = self.meter
+        if type(meter) is Used:
+            tell(meter)
+        elif callable(meter):
+            meter(tell)
 
     @property
     def retry_after(self) -> float | None:

@@ -51,15 +51,15 @@ class Desk:
 
     def at_once(self, booking: Booking, now: float) -> bool:
         """Take what is booked if nobody waits and there is enough, and say whether it was so."""
-        free = (
-            not self.line.waiting
-            and self.requests.ready(1.0, now)
-            and self.input.ready(booking.prompt, now)
-            and self.output.ready(booking.answer, now)
-        )
-        if free:
-            self._take(booking)
-        return free
+        if self.line.waiting or not self.requests.take_if_ready(1.0, now):
+            return False
+        if self.input.take_if_ready(booking.prompt, now):
+            if self.output.take_if_ready(booking.answer, now):
+                booking.open = True
+                return True
+            self.input.give_back(booking.prompt)
+        self.requests.give_back(1.0)
+        return False
 
     def turn(self, booking: Booking, now: float) -> float:
         """Take what is booked and return 0, or return the seconds until it is probably one's turn.
@@ -69,7 +69,7 @@ class Desk:
         """
         requests, taken, given = self.requests, self.input, self.output
         for quota in (requests, taken, given):
-            quota.ready(0.0, now)
+            quota.refill(now)
         tag = booking.tag or self._line_up(booking)
         ahead = self.line.ahead(tag)
         wait = max(
@@ -105,9 +105,10 @@ class Desk:
         if not booking.open:
             return
         booking.open = False
-        self.input.give_back(booking.prompt - used.counted_input_tokens)
+        counted = used.counted_input_tokens
+        self.input.give_back(booking.prompt - counted)
         self.output.give_back(booking.answer - used.output_tokens)
-        self.estimate.learn(booking.guess, used)
+        self.estimate.learn(booking.guess, counted, used.output_tokens)
 
     def _line_up(self, booking: Booking) -> Tag:
         amounts = Amounts(1.0, booking.prompt, booking.answer)

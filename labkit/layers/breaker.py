@@ -100,8 +100,8 @@ class Breaker(Layer):
                 self._read_on.append((stream, ending, circuit, permit))
 
     def _circuit(self, request: Request) -> Circuit:
-        body = request.body
-        key = (str(body.get("model", "")), str(body.get("speed", "standard")))
+        model, speed = request.body.get("model", ""), request.body.get("speed", "standard")
+        key = (str(model), str(speed))
         found = self.circuits.get(key)
         if found is None:
             found = self.circuits[key] = self._make()
@@ -109,7 +109,7 @@ class Breaker(Layer):
 
 
 def _refusal(circuit: Circuit, now: float) -> Outcome:
-    left = circuit.statistics(now).rest_left
+    left = circuit.rest_left(now)
     soon = f"; try again in {left:.1f} s" if left else ""
     why = f"The circuit is {circuit.state.value}{soon}."
     return Outcome(error=CircuitOpen(why, retry_after=left or None))

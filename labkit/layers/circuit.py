@@ -139,8 +139,11 @@ class Circuit:
     def statistics(self, now: float) -> Statistics:
         """Return what the window holds at `now`."""
         self._notice_time(now)
-        left = self._reopens_at - now if self.state is State.OPEN else 0.0
-        return Statistics(self.state, *self._health.counts(now), max(0.0, left))
+        return Statistics(self.state, *self._health.counts(now), self.rest_left(now))
+
+    def rest_left(self, now: float) -> float:
+        """Return the seconds until an open circuit lets a probe through, 0 in any other state."""
+        return max(0.0, self._reopens_at - now) if self.state is State.OPEN else 0.0
 
     def _judge(self, now: float) -> None:
         calls, failures, slow = self._health.counts(now)

@@ -7,7 +7,7 @@ input limit (claude-api.md 2.1), so the guess is scaled by the share that counte
 
 from __future__ import annotations
 
-from labkit.flow import Request, Used
+from labkit.flow import Request
 
 __all__ = ["Estimate", "prompt_tokens"]
 
@@ -39,11 +39,11 @@ class Estimate:
         self.counted = 1.0
         self._guessed = self._used = 0.0
 
-    def learn(self, guess: float, used: Used) -> None:
-        """Take an answer into account whose prompt was guessed at `guess` tokens."""
-        self.output += NEWEST * (used.output_tokens - self.output)
+    def learn(self, guess: float, counted: int, output: int) -> None:
+        """Learn from an answer of `output` tokens, and `counted` for a prompt guessed at `guess`."""
+        self.output += NEWEST * (output - self.output)
         if guess > 0:
             weight = NEWEST if self._guessed else 1.0
             self._guessed += weight * (guess - self._guessed)
-            self._used += weight * (used.counted_input_tokens - self._used)
+            self._used += weight * (counted - self._used)
             self.counted = self._used / self._guessed

@@ -38,13 +38,24 @@ class Quota:
         self.burst = float(burst)
         self.level = min(self.level, self.burst)
 
-    def ready(self, amount: float, now: float) -> bool:
-        """Bring the level up to date and say whether `amount` may be taken now."""
+    def refill(self, now: float) -> None:
+        """Bring the level up to date."""
         if now > self._at:
             level = self.level + (now - self._at) * self.per_second
             self.level = level if level < self.burst else self.burst
             self._at = now
-        return self.level >= amount or self.level >= self.burst
+
+    def take_if_ready(self, amount: float, now: float) -> bool:
+        """Book an amount if it may be taken now, and say whether it could."""
+        if now > self._at:
+            level = self.level + (now - self._at) * self.per_second
+            self.level = level if level < self.burst else self.burst
+            self._at = now
+        if self.level < amount and self.level < self.burst:
+            return False
+        self.level -= amount
+        self.taken += amount
+        return True
 
     def wait_for(self, amount: float, ahead: float = 0.0) -> float:
         """Return the seconds until `amount` may be taken, after those `ahead` have taken theirs."""
@@ -68,5 +79,5 @@ class Quota:
 
     def pause(self, seconds: float, now: float) -> None:
         """Let nothing go out for `seconds`, and then go on at the rate."""
-        self.ready(0.0, now)
+        self.refill(now)
         self.lower(-seconds * self.per_second)

@@ -41,7 +41,7 @@ class Reading:
         if left is None:
             return
         quota = self.quota
-        quota.ready(0.0, now)
+        quota.refill(now)
         refilled = (now - self.sent_at) * quota.per_second
         since = max(0.0, refilled - max(0.0, quota.taken - self.taken))
         quota.lower(left + ROUNDING[self.kind] + since)

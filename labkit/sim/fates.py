@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from labkit.flow import Outcome, Request, Used
 from labkit.sim.breakage import DROP
@@ -53,13 +51,11 @@ class Fate:
 
 def patience_of(request: Request, now: float) -> float:
     """Return the seconds a client waits for a plain answer: to connect takes no time here."""
-    limits, lengths = request.timeout, [DEFAULT_TIMEOUT_S]
+    limits, patience = request.timeout, DEFAULT_TIMEOUT_S
     if limits is not None:
         given = [length for length in (limits.first_token, limits.total) if length is not None]
-        lengths = given or lengths
-    if request.deadline is not None:
-        lengths.append(request.deadline - now)
-    return min(lengths)
+        patience = min(given, default=patience)
+    return patience if request.deadline is None else min(patience, request.deadline - now)
 
 
 def fate(decision: Decision, patience: float) -> Fate:
@@ -80,15 +76,12 @@ def fate(decision: Decision, patience: float) -> Fate:
 
 
 def _answer(decision: Decision, output: int) -> Outcome:
-    return Outcome(200, decision.headers, meter=partial(_tell, decision, output))
-
-
-def _tell(decision: Decision, output: int, tell: Callable[[Used], object]) -> None:
     plan = decision.cached
     if plan is None:
-        tell(Used(decision.prompt_tokens, output))
+        used = Used(decision.prompt_tokens, output)
     else:
-        tell(Used(plan.uncached, output, plan.read, plan.written_5m + plan.written_1h))
+        used = Used(plan.uncached, output, plan.read, plan.written_5m + plan.written_1h)
+    return Outcome(200, decision.headers, meter=used)
 
 
 def _tokens(decision: Decision) -> int:

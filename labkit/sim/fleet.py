@@ -97,10 +97,10 @@ class Fleet:
     def advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
         flows, layers, now = call.flows, self._layers, self.now
-        flow = flows[-1]
+        send = flows[-1].send
         while True:
             try:
-                effect = flow.send(value)
+                effect = send(value)
             except StopIteration as end:
                 value = end.value
                 if type(value) is not Outcome:
@@ -109,24 +109,27 @@ class Fleet:
                 if not flows:
                     self.sink.call(call, now, value)
                     return
-                flow = flows[-1]
+                send = flows[-1].send
                 continue
-            if type(effect) is Now:
+            kind = type(effect)
+            if kind is Now:
                 value = now
-            elif type(effect) is not Send:
+            elif kind is Send:
+                request = effect.request
+                if request.deadline is not None and now >= request.deadline:
+                    value = _too_late()
+                elif len(flows) == len(layers):
+                    self._attempt(call, now, request)
+                    return
+                else:
+                    flow = layers[len(flows)](request)
+                    flows.append(flow)
+                    send, value = flow.send, None
+            else:
                 value = self._carry_out(call, now, effect)
                 if value is LATER:
                     return
-                flow = flows[-1]
-            elif effect.request.deadline is not None and now >= effect.request.deadline:
-                value = _too_late()
-            elif len(flows) == len(layers):
-                self._attempt(call, now, effect.request)
-                return
-            else:
-                flow = layers[len(flows)](effect.request)
-                flows.append(flow)
-                value = None
+                send = flows[-1].send
 
     def _carry_out(self, call: Call, now: float, effect: Effect | object) -> Any:
         """Carry out what is neither `Send` nor `Now`, and return what the flow is sent for it."""

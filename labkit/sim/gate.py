@@ -153,7 +153,7 @@ class Gate:
 
     def headers(self, model_id: str, now: float) -> Mapping[str, str]:
         """Return the rate-limit headers of an answer, none where there are no limits."""
-        limiter = self.limiter(model_id, now)
+        limiter = None if self.tier is None else self.limiter(model_id, now)
         return NONE if limiter is None else limiter.headers(now, EPOCH)
 
     def admit(self, model: Model, tokens: int, now: float) -> Refusal | None:

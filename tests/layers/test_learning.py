@@ -32,7 +32,7 @@ def told(desk: LearningDesk, now: float, spelt: dict[str, str], status: int = 20
 def waiting(desk: LearningDesk, now: float) -> Booking:
     """Return a booking that had to wait, by now it is its turn."""
     booking = desk.book(10)
-    desk.requests.ready(0, now)
+    desk.requests.refill(now)
     desk.requests.lower(0.5)
     desk.turn(booking, now)
     desk.turn(booking, now + 10)

@@ -17,9 +17,9 @@ rates = st.floats(1, 10_000)
 
 def go(quota: Quota, amount: float, now: float) -> float:
     """Wait as long as one must and take; return when."""
-    quota.ready(0, now)
+    quota.refill(now)
     at = now + quota.wait_for(amount)
-    quota.ready(0, at)
+    quota.refill(at)
     quota.take(amount)
     return at
 
@@ -64,7 +64,7 @@ def test_a_limit_nobody_knows_makes_nobody_wait() -> None:
 def test_those_ahead_are_waited_for() -> None:
     """Ten of them, at one a second."""
     quota = Quota(60, burst=1)
-    quota.ready(0, 0)
+    quota.refill(0)
     assert quota.wait_for(1, ahead=10) == pytest.approx(10)
 
 
@@ -144,7 +144,7 @@ def test_a_clock_that_stands_still_or_steps_back_refills_nothing() -> None:
     """Time comes from outside."""
     quota = Quota(60, burst=5)
     go(quota, 5, 100)
-    quota.ready(0, 50)
+    quota.refill(50)
     assert quota.level == 0
 
 
