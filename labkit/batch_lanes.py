@@ -80,9 +80,9 @@ class Routed:
 def two_lanes(job: BatchJob, lanes: Lanes) -> Routed:
     """Get every row of a job answered before the deadline, as cheaply as that allows.
 
-    Raises what `BatchJob.step` raises; Ctrl-C cancels the open batches.  A live call that fails is the row's result; retries are
-    the matter of the client's own layers.  Rows that were live when the process died are asked
-    again when the job goes on.
+    Raises what `BatchJob.step` raises; Ctrl-C cancels the open batches.  A live call that fails
+    is the row's result; retries are the matter of the client's own layers.  Rows that were live
+    when the process died are asked again when the job goes on.
     """
     try:
         return _routed(job, lanes, job.clock.now())

@@ -21,17 +21,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import copy_context
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import anthropic
 import httpx2
 from anthropic.types.messages import MessageBatch
 
+from labkit.batch_interrupt import interrupt_held
 from labkit.batch_parts import Part, Parts
 from labkit.clock import Clock
 
@@ -54,7 +52,7 @@ class Sender:
         self.once = client.with_options(max_retries=0, middleware=[]).messages.batches
         self.parts, self.clock, self.settle_s = parts, clock, settle_s
         self._looked_since: dict[int, float] = {}
-        self._strangers: set[str] = set()
+        self._strangers: set[tuple[int, str]] = set()
 
     def newest(self) -> tuple[str, str] | None:
         """Return id and creation of the newest batch there is, None if there is none."""
@@ -85,7 +83,9 @@ class Sender:
         for batch in self.batches.list(limit=PAGE):
             if oldest is not None and batch.created_at < oldest:
                 break
-            if batch.id in ours | self._strangers | {part.newest_id} or _rows(batch) != part.size:
+            if batch.id in ours or batch.id == part.newest_id or _rows(batch) != part.size:
+                continue
+            if (part.number, batch.id) in self._strangers:
                 continue
             if batch.processing_status != "ended":
                 unsure = True
@@ -93,7 +93,8 @@ class Sender:
                 self.parts.move(part, "open", batch.id)
                 return True
             else:
-                self._strangers.add(batch.id)
+                # A stranger to this part, and perhaps another uncertain part of ours.
+                self._strangers.add((part.number, batch.id))
         if unsure or self.clock.now() - since < self.settle_s:
             return False
         self.parts.void(part)
@@ -114,16 +115,11 @@ class Sender:
                 self.clock.sleep(CANCEL_PAUSE_S)
 
     def _create(self, part: Part) -> None:
-        """Create the batch in a thread, so that Ctrl-C waits until its id is noted."""
-        create = partial(self.once.create, requests=self.parts.requests(part))  # type: ignore[arg-type]
-        with ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(copy_context().run, create)
-            try:
-                batch = sent.result()
-            except KeyboardInterrupt:
-                self.parts.move(part, "open", sent.result().id)
-                raise
-        self.parts.move(part, "open", batch.id)
+        """Create the batch and note its id, Ctrl-C or not."""
+        requests = self.parts.requests(part)
+        with interrupt_held():
+            batch = self.once.create(requests=requests)  # type: ignore[arg-type]
+            self.parts.move(part, "open", batch.id)
 
     def _first_name(self, batch_id: str) -> str:
         with closing(result_lines(self.batches, batch_id)) as lines:
