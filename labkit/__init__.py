@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from labkit.layers.hedge import Hedge
     from labkit.layers.load_shedding import LoadShedding
     from labkit.layers.percentile import Percentile
+    from labkit.layers.response_cache import ResponseCache
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
     from labkit.layers.room import Room
@@ -54,6 +55,7 @@ HOMES = {
     "Outcome": "labkit.flow",
     "Percentile": "labkit.layers.percentile",
     "Request": "labkit.flow",
+    "ResponseCache": "labkit.layers.response_cache",
     "Retry": "labkit.layers.retry",
     "RetryBudget": "labkit.layers.retry_budget",
     "Room": "labkit.layers.room",
@@ -94,6 +96,7 @@ __all__ = [
     "Outcome",
     "Percentile",
     "Request",
+    "ResponseCache",
     "Retry",
     "RetryBudget",
     "Room",

@@ -93,7 +93,7 @@ class Fallback(Layer):
         if _is_ready(answer):
             return ReadyStream(answer) if request.stream else answer
         rung = rung_of(answer)
-        if rung is not None and not request.stream and RAW not in request.headers:
+        if rung is not None and _is_for_the_sdk_to_parse(answer, request):
             put_label(answer.parse(), rung)  # the SDK parses once and keeps the result
         return answer
 
@@ -103,13 +103,18 @@ class Fallback(Layer):
         if _is_ready(answer):
             return AsyncReadyStream(answer) if request.stream else answer
         rung = rung_of(answer)
-        if rung is not None and not request.stream and RAW not in request.headers:
+        if rung is not None and _is_for_the_sdk_to_parse(answer, request):
             put_label(await answer.parse(), rung)
         return answer
 
 
 def _is_ready(answer: object) -> bool:
     return isinstance(answer, anthropic.types.Message)
+
+
+def _is_for_the_sdk_to_parse(answer: object, request: APIRequest) -> bool:
+    is_response = isinstance(answer, (anthropic.APIResponse, anthropic.AsyncAPIResponse))
+    return is_response and not request.stream and RAW not in request.headers
 
 
 def _is_for_a_message(request: Request) -> bool:

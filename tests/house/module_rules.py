@@ -30,6 +30,12 @@ OUTSIDE = (
 DOORS = {
     "labkit.layers.spending_file": ("sqlite3", "threading"),  # what survives a crash
     "labkit.layers.ready": ("httpx2",),  # a stream of the SDK has a response
+    "labkit.layers.cached": ("httpx2",),  # an error of the SDK has a response
+    "labkit.layers.collected": ("httpx2",),  # which also undoes the compression of a stream
+    "labkit.layers.cache_store": ("threading",),  # a lock: a store is asked outside of flows too
+    "labkit.layers.sqlite_file": ("sqlite3", "threading"),  # asked by `Do`, never by a flow itself
+    "labkit.layers.sqlite_store": ("sqlite3", "time"),  # entries live by the time of day
+    "labkit.layers.redis_store": ("time",),
     "labkit.context": ("importlib",),  # its names are loaded when they are asked for
     "labkit.context.archive": ("sqlite3", "time"),  # stamps turns with the time of day
     "labkit.context.archive_file": ("sqlite3", "threading"),  # a file shared by threads

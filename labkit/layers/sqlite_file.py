@@ -1,0 +1,110 @@
+"""A SQLite file that may fail: its owner's alone, and as if empty where it cannot be used.
+
+In write-ahead mode nobody waits for a reader, and a process may be killed at any moment.  A file
+that is damaged, or somebody else's database, is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+__all__ = ["SqliteFile"]
+
+T = TypeVar("T")
+PATIENCE_S = 0.5
+"""How long one waits for another process's write, and then does without."""
+SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
+LASTING = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+"""What does not pass: the file is not asked again."""
+
+
+class _Foreign(sqlite3.DatabaseError):
+    """A database that somebody else has made."""
+
+
+class SqliteFile:
+    """The file at `path`, made with `tables` when it is first needed; `mark` tells it from others.
+
+    `trouble` says what is the matter, "" while all is well.  Threads take turns; after a fork each
+    process opens it anew.
+    """
+
+    def __init__(self, path: Path, mark: int, tables: Sequence[str]) -> None:
+        self.path, self.trouble = path, ""
+        self._mark, self._tables = mark, tables
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._process, self._useless = 0, False
+
+    def ask(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Return what the work returns, done as a whole or not at all; it never raises."""
+        if self._useless:
+            return otherwise
+        with self._lock:
+            try:
+                db = self._usable()
+                with db:  # commits, or rolls back
+                    done = work(db)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+                return otherwise
+        self.trouble = ""
+        return done
+
+    def sweep(self) -> None:
+        """Take what was deleted out of the write-ahead log, unless others are reading it."""
+        with self._lock, suppress(sqlite3.Error):
+            if self._db is not None and self._process == os.getpid():
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        with self._lock, suppress(sqlite3.Error):
+            db, self._db = self._db, None
+            if db is not None and self._process == os.getpid():
+                db.close()
+
+    def _usable(self) -> sqlite3.Connection:
+        if self._db is None or self._process != os.getpid():
+            self._db, self._process = self._opened(), os.getpid()
+        return self._db
+
+    def _opened(self) -> sqlite3.Connection:
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        db = sqlite3.connect(self.path, timeout=PATIENCE_S, check_same_thread=False)
+        try:
+            (mark,) = db.execute("PRAGMA application_id").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if mark != self._mark and (mark or tables):
+                raise _Foreign("it is somebody else's database")
+            for setting in SETTINGS:
+                db.execute(f"PRAGMA {setting}").fetchall()
+            if mark != self._mark:
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    for table in self._tables:
+                        db.execute(table)
+                    db.execute(f"PRAGMA application_id = {self._mark}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _failed(self, error: Exception) -> None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        self._useless = code in LASTING or isinstance(error, _Foreign)
+        advice = ": delete it, or name another" if self._useless else ""
+        said = (
+            f"The response cache {self.path} cannot be used ({error}) and is as if empty{advice}."
+        )
+        if said != self.trouble:
+            logging.getLogger("labkit").warning(said)
+        self.trouble = said
