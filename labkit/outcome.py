@@ -69,8 +69,7 @@ class Outcome:
         # Every layer asks, so it is worked out once.
         status = self.status
         fine = status is not None and 200 <= status < 300
-        ok = fine and self.error is None and self.error_type is None
-        object.__setattr__(self, "ok", ok)
+        self.ok = fine and self.error is None and self.error_type is None  # type: ignore[misc]
 
     def when_used(self, tell: Callable[[Used], object]) -> None:
         """Have `tell` told what the answer used: now, at the end of its stream, or never."""

@@ -7,13 +7,14 @@ and what is left of them, stand in the headers of every answer; a 429 says when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from math import inf
+from typing import Any
 
 from labkit.drivers import Layer
 from labkit.errors import Refused, Shed
-from labkit.flow import Flow, Note, Now, Outcome, Request, Send, Sleep
+from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep
 from labkit.layers.booking import Booking, Desk
 from labkit.layers.estimate import prompt_tokens
 from labkit.layers.learning import LearningDesk
@@ -70,30 +71,40 @@ class Throttle(Layer):
     def flow(self, request: Request) -> Flow:
         """Book, wait for the turn, send, settle, and believe what the server says."""
         desk = self._desk(request)
-        began: float = yield Now()
-        now = began
+        now: float = yield Now()
         booking = desk.book(prompt_tokens(request))
         if not desk.at_once(booking, now):
-            booking.tenant = self.tenant(request)
-            try:
-                while (wait := desk.turn(booking, now)) > 0:
-                    if self._too_far(request, now + wait, began):
-                        desk.abandon(booking)
-                        yield Note("refused", by="throttle", wait_s=wait)
-                        return _refusal(wait)
-                    if now == began:
-                        yield Note("throttled", wait_s=wait)
-                    yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
-                    now = yield Now()
-            except GeneratorExit:
-                desk.abandon(booking)
-                raise
+            wait = yield from self._line_up(desk, booking, request, now)
+            if wait > 0:
+                return _refusal(wait)
+            now = yield Now()
         readings = desk.sent(booking, now)
         outcome: Outcome = yield Send(request)
         _settle(desk, booking, outcome)
         if readings or outcome.status == 429:
             desk.learn(readings, booking, outcome, (yield Now()))
         return outcome
+
+    def _line_up(
+        self, desk: LearningDesk, booking: Booking, request: Request, began: float
+    ) -> Generator[Effect, Any, float]:
+        """Wait for the turn; return 0 once it has come, or the seconds until it would."""
+        booking.tenant = self.tenant(request)
+        now = began
+        try:
+            while (wait := desk.turn(booking, now)) > 0:
+                if self._too_far(request, now + wait, began):
+                    desk.abandon(booking)
+                    yield Note("refused", by="throttle", wait_s=wait)
+                    return wait
+                if now == began:
+                    yield Note("throttled", wait_s=wait)
+                yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
+                now = yield Now()
+        except GeneratorExit:
+            desk.abandon(booking)
+            raise
+        return 0.0
 
     def _too_far(self, request: Request, turn: float, began: float) -> bool:
         late = request.deadline is not None and turn >= request.deadline
