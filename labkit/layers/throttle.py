@@ -74,10 +74,9 @@ class Throttle(Layer):
         now: float = yield Now()
         booking = desk.book(prompt_tokens(request))
         if not desk.at_once(booking, now):
-            wait = yield from self._line_up(desk, booking, request, now)
+            wait, now = yield from self._line_up(desk, booking, request, now)
             if wait > 0:
                 return _refusal(wait)
-            now = yield Now()
         readings = desk.sent(booking, now)
         outcome: Outcome = yield Send(request)
         _settle(desk, booking, outcome)
@@ -87,8 +86,8 @@ class Throttle(Layer):
 
     def _line_up(
         self, desk: LearningDesk, booking: Booking, request: Request, began: float
-    ) -> Generator[Effect, Any, float]:
-        """Wait for the turn; return 0 once it has come, or the seconds until it would."""
+    ) -> Generator[Effect, Any, tuple[float, float]]:
+        """Wait for the turn; return 0 once it has come, or the seconds until it would, and now."""
         booking.tenant = self.tenant(request)
         now = began
         try:
@@ -96,7 +95,7 @@ class Throttle(Layer):
                 if self._too_far(request, now + wait, began):
                     desk.abandon(booking)
                     yield Note("refused", by="throttle", wait_s=wait)
-                    return wait
+                    return wait, now
                 if now == began:
                     yield Note("throttled", wait_s=wait)
                 yield Sleep(wait if wait <= SHORT_S else min(SHARE * wait, LONGEST_NAP_S))
@@ -104,7 +103,7 @@ class Throttle(Layer):
         except GeneratorExit:
             desk.abandon(booking)
             raise
-        return 0.0
+        return 0.0, now
 
     def _too_far(self, request: Request, turn: float, began: float) -> bool:
         late = request.deadline is not None and turn >= request.deadline
