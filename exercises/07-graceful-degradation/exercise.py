@@ -413,6 +413,35 @@ def check_letting_go(answer):
                 "a `yield` swallows them. You need none."
             ) from None
 
+# %% picture
+import pandas as pd
+
+from labkit import Deadline, Layer, canned, other_model
+from labkit.catalog import role
+from labkit.lab import charts
+from labkit.lab.exercise_stage import Fault, make, play
+
+FULL, OTHER = role("fast").id, role("balanced").id
+
+
+def picture(answers):
+    parts = []
+    for name, answer in answers.items():
+        for call, story in stories(answer):
+            parts.append(story.table(call).assign(client=name))
+    title = "Five calls with MyLadder: whom it asks, and for how long"
+    return charts.timeline(pd.concat(parts), title=title)
+
+
+def stories(answer):
+    rungs = [other_model(OTHER, name="other model"), canned("We answer again soon.")]
+    ladder = make(answer, "MyLadder", Layer, rungs=rungs)
+    yield "all is well", play(ladder)
+    yield "the model is overloaded", play(ladder, Fault("overloaded", model=FULL))
+    yield "the money is spent", play(ladder, Fault("spend_limit"))
+    yield "a wrong request", play(ladder, messages=[{"role": "assistant", "content": "Hello"}])
+    yield "both silent, 6 s", play(ladder, Fault("silence"), outer=[Deadline(6)])
+
 # %% wrong sets no label: can tell it from any other
 class MyLadder(MyLadder):
     def flow(self, request):
