@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from labkit.layers.breaker import Breaker
     from labkit.layers.budget import Budget
     from labkit.layers.bulkhead import Bulkhead
+    from labkit.layers.cascade import Cascade
     from labkit.layers.client_throttle import ClientThrottle
     from labkit.layers.deadline import Deadline
     from labkit.layers.fallback import Fallback, rung_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from labkit.layers.retry import Retry
     from labkit.layers.retry_budget import RetryBudget
     from labkit.layers.room import Room
+    from labkit.layers.route import Route, Rule
     from labkit.layers.rungs import Rung, canned, honest_refusal, other_model, shorter_answer, stale
     from labkit.layers.throttle import Throttle
     from labkit.layers.trim import Trim
@@ -41,6 +43,7 @@ HOMES = {
     "Breaker": "labkit.layers.breaker",
     "Budget": "labkit.layers.budget",
     "Bulkhead": "labkit.layers.bulkhead",
+    "Cascade": "labkit.layers.cascade",
     "ClientThrottle": "labkit.layers.client_throttle",
     "Deadline": "labkit.layers.deadline",
     "Fallback": "labkit.layers.fallback",
@@ -59,6 +62,8 @@ HOMES = {
     "Retry": "labkit.layers.retry",
     "RetryBudget": "labkit.layers.retry_budget",
     "Room": "labkit.layers.room",
+    "Route": "labkit.layers.route",
+    "Rule": "labkit.layers.route",
     "Rung": "labkit.layers.rungs",
     "Send": "labkit.flow",
     "Sleep": "labkit.flow",
@@ -82,6 +87,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "Bulkhead",
+    "Cascade",
     "ClientThrottle",
     "Deadline",
     "Fallback",
@@ -100,6 +106,8 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "Room",
+    "Route",
+    "Rule",
     "Rung",
     "Send",
     "Sleep",

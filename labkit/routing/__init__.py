@@ -1,0 +1,1 @@
+"""Which model for which task: price per task, cascades, bounds, drift and fronts."""
