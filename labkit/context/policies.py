@@ -112,9 +112,10 @@ class Limit(Policy):
         if size.tokens < self.advise_at * self.tokens:
             return ""
         left = max(0, int((self.tokens - size.tokens) / max(1.0, size.growth)))
+        room = "1 more turn fits" if left == 1 else f"{left} more turns fit"
         return (
             f"This conversation fills {size.tokens / self.tokens:.0%} of its limit; "
-            f"about {left} more turns fit. Start a new one with a brief soon."
+            f"about {room}. Start a new one with a brief soon."
         )
 
     def refusal(self, size: Size) -> str:

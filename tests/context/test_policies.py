@@ -138,4 +138,5 @@ def test_advice_comes_with_how_many_turns_are_left() -> None:
     """By how fast the conversation grows."""
     assert Limit(10_000).advice(size(7_999)) == ""
     assert "fills 90% of its limit; about 2 more turns fit" in Limit(10_000).advice(size(9_000))
+    assert "fills 95% of its limit; about 1 more turn fits." in Limit(10_000).advice(size(9_500))
     assert TokenBudget(10).advice(size(9)) == ""
