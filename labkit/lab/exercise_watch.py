@@ -42,13 +42,14 @@ class Watched:
         return self._slept[-1] if self._sends else 0.0
 
     def __enter__(self) -> Watched:
-        self._layer.flow = self._watch  # type: ignore[method-assign]
+        self._layer.flow = self.watch  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *ending: object) -> None:
         del self._layer.flow
 
-    def _watch(self, request: Request) -> Flow:
+    def watch(self, request: Request) -> Flow:
+        """Run one flow and note what it asks for; only one at a time may run."""
         flow = self._flow(request)
         if not isinstance(flow, Generator):
             if inspect.iscoroutine(flow):
