@@ -247,10 +247,10 @@ def test_a_download_that_fails_is_repeated(bench: Bench, way: str) -> None:
 
     bench.trick = trick
     with bench.job() as job:
-        job.give(rows(1200))
-        assert job.run().kinds == {"succeeded": 1200}
+        job.give(rows(600))
+        assert job.run().kinds == {"succeeded": 600}
     assert len(downloads) == 3
-    once_each(bench, 1200)
+    once_each(bench, 600)
 
 
 def test_ctrl_c_cancels_and_the_next_run_pays_only_for_the_rest(bench: Bench) -> None:
@@ -394,7 +394,7 @@ def test_two_uncertain_batches_of_the_same_size_are_told_apart(bench: Bench) -> 
     once_each(bench, 10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=4),
     st.sampled_from([0.0, 0.3]),
