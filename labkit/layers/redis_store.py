@@ -22,7 +22,7 @@ RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[
 
 
 class RedisStore:
-    """Keeps the `most` entries that expire last, under names that begin with `prefix`.
+    """Keeps the `most` entries stored last, under names that begin with `prefix`.
 
     `url` is, for example, "redis://127.0.0.1:6379/0"; an answer takes `timeout` seconds at most.
     Needs the package `redis`.  Raises ValueError for less than one entry, a timeout that is none
@@ -67,7 +67,7 @@ class RedisStore:
         return found if isinstance(found, str) else None
 
     def put(self, name: str, tenant: str, text: str, now: float, until: float) -> None:
-        """Keep a text, and beyond `most` let go of what would expire first."""
+        """Keep a text, and beyond `most` let go of the oldest."""
         entry, index = f"{self.prefix}:entry", f"{self.prefix}:index"
         lives = max(1, round((until - now) * 1000))
 
@@ -76,8 +76,7 @@ class RedisStore:
                 steps.hset(f"{entry}:{name}", mapping={"text": text, "tenant": tenant})
                 steps.pexpire(f"{entry}:{name}", lives)
                 steps.delete(f"{self.prefix}:claim:{name}")
-                steps.zadd(index, {name: until})
-                steps.zremrangebyscore(index, "-inf", now)
+                steps.zadd(index, {name: now})
                 steps.zcard(index)
                 held = steps.execute()[-1]
             if held > self.most:
@@ -119,8 +118,7 @@ class RedisStore:
         self._db.close()
 
     def __len__(self) -> int:
-        index = f"{self.prefix}:index"
-        return self._ask(lambda: int(self._db.zcount(index, self._clock(), "+inf")), 0)
+        return self._ask(lambda: int(self._db.zcard(f"{self.prefix}:index")), 0)
 
     def _ask(self, work: Callable[[], T], otherwise: T) -> T:
         if time.monotonic() < self._asked_again:

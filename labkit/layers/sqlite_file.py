@@ -18,9 +18,9 @@ from typing import TypeVar
 __all__ = ["SqliteFile"]
 
 T = TypeVar("T")
-PATIENCE_S = 0.5
+PATIENCE_S = 1.0
 """How long one waits for another process's write, and then does without."""
-SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
+SETTINGS = ("synchronous = NORMAL", "secure_delete = ON")
 LASTING = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 """What does not pass: the file is not asked again."""
 
@@ -81,22 +81,29 @@ class SqliteFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         db = sqlite3.connect(self.path, timeout=PATIENCE_S, check_same_thread=False)
         try:
-            (mark,) = db.execute("PRAGMA application_id").fetchone()
-            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if mark != self._mark and (mark or tables):
-                raise _Foreign("it is somebody else's database")
+            if _figure(db, "PRAGMA application_id") != self._mark:
+                self._furnish(db)
+            with suppress(sqlite3.OperationalError):  # another process is doing this just now
+                db.execute("PRAGMA journal_mode = WAL").fetchone()
             for setting in SETTINGS:
-                db.execute(f"PRAGMA {setting}").fetchall()
-            if mark != self._mark:
-                with db:
-                    db.execute("BEGIN IMMEDIATE")
-                    for table in self._tables:
-                        db.execute(table)
-                    db.execute(f"PRAGMA application_id = {self._mark}")
+                db.execute(f"PRAGMA {setting}")
         except BaseException:
             db.close()
             raise
         return db
+
+    def _furnish(self, db: sqlite3.Connection) -> None:
+        """Make the tables of a new file; of several processes the first does it."""
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            mark = _figure(db, "PRAGMA application_id")
+            if mark == self._mark:
+                return
+            if mark or _figure(db, "SELECT count(*) FROM sqlite_master"):
+                raise _Foreign("it is somebody else's database")
+            for table in self._tables:
+                db.execute(table)
+            db.execute(f"PRAGMA application_id = {self._mark}")
 
     def _failed(self, error: Exception) -> None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -108,3 +115,8 @@ class SqliteFile:
         if said != self.trouble:
             logging.getLogger("labkit").warning(said)
         self.trouble = said
+
+
+def _figure(db: sqlite3.Connection, question: str) -> int:
+    (figure,) = db.execute(question).fetchone()
+    return int(figure)
