@@ -11,7 +11,7 @@ import gc
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from labkit.catalog import Model, model
 from labkit.errors import DeadlineExceeded, Deadlock, UserError
@@ -22,7 +22,7 @@ from labkit.sim.error_answers import ERROR_LATENCY_S
 from labkit.sim.fates import Fate, fate, patience_of
 from labkit.sim.faults import Fault
 from labkit.sim.traffic import Arrival
-from labkit.sim.under_way import LATER, Call, Sink, at_once
+from labkit.sim.under_way import LATER, Call, Layered, Sink, at_once
 
 __all__ = ["Call", "Fleet", "Layered", "Sink"]
 
@@ -32,14 +32,6 @@ YOUNG = 50_000
 """Objects between two looks of the garbage collector while a fleet runs, whose calls form no
 cycles: the usual few hundred take a tenth of the time."""
 TOO_LONG = Outcome(400, {"x-should-retry": "false"}, "invalid_request_error")
-
-
-class Layered(Protocol):
-    """Anything with a flow: the layers of `labkit.layers`."""
-
-    def flow(self, request: Request) -> Flow:
-        """Return the pattern as a generator."""
-        ...
 
 
 class Fleet:

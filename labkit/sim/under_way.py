@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-from labkit.flow import Do, Note, Outcome
+from labkit.flow import Do, Flow, Note, Outcome, Request
 from labkit.sim.fates import Fate
 from labkit.sim.traffic import Arrival
 
-__all__ = ["LATER", "Call", "Sink", "Steps", "at_once"]
+__all__ = ["LATER", "Call", "Layered", "Sink", "Steps", "at_once"]
 
 LATER = object()
 """Stands for what a flow will be sent once it need not wait any more."""
+
+
+class Layered(Protocol):
+    """Anything with a flow: the layers of `labkit.layers`."""
+
+    def flow(self, request: Request) -> Flow:
+        """Return the pattern as a generator."""
+        ...
 
 
 class Steps(Protocol):
