@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit.batch_lanes import Lanes, two_lanes
+    from labkit.batches import BatchJob
     from labkit.drivers import Layer
     from labkit.flow import Note, Now, Outcome, Request, Send, Sleep
     from labkit.lab.session import Lab
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 HOMES = {
     "Adaptive": "labkit.layers.adaptive",
     "AttemptTimeout": "labkit.layers.attempt_timeout",
+    "BatchJob": "labkit.batches",
     "Breaker": "labkit.layers.breaker",
     "Budget": "labkit.layers.budget",
     "Bulkhead": "labkit.layers.bulkhead",
@@ -50,6 +53,7 @@ HOMES = {
     "Fault": "labkit.sim.faults",
     "Hedge": "labkit.layers.hedge",
     "Lab": "labkit.lab.session",
+    "Lanes": "labkit.batch_lanes",
     "Layer": "labkit.drivers",
     "Ledger": "labkit.ledger",
     "LoadShedding": "labkit.layers.load_shedding",
@@ -79,11 +83,13 @@ HOMES = {
     "shorter_answer": "labkit.layers.rungs",
     "simulate": "labkit.sim.simulate",
     "stale": "labkit.layers.rungs",
+    "two_lanes": "labkit.batch_lanes",
 }
 
 __all__ = [
     "Adaptive",
     "AttemptTimeout",
+    "BatchJob",
     "Breaker",
     "Budget",
     "Bulkhead",
@@ -94,6 +100,7 @@ __all__ = [
     "Fault",
     "Hedge",
     "Lab",
+    "Lanes",
     "Layer",
     "Ledger",
     "LoadShedding",
@@ -123,6 +130,7 @@ __all__ = [
     "shorter_answer",
     "simulate",
     "stale",
+    "two_lanes",
 ]
 
 
