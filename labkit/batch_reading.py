@@ -78,7 +78,14 @@ def save(file: JobFile, path: Path) -> int:
 
 
 def bill(file: JobFile) -> Decimal:
-    """Add up what the answers report to have used; what failed is free."""
+    """Add up what the answers report to have used; what failed is free.
+
+    So is a refusal before any output (claude-api.md 1.2).
+    """
     found = file.db.execute("SELECT line FROM results WHERE kind = 'succeeded'")
     messages = (json.loads(line)["message"] for (line,) in found)
-    return total(cost(each["model"], Usage.from_api(each["usage"])) for each in messages)
+    return total(
+        cost(each["model"], Usage.from_api(each["usage"]))
+        for each in messages
+        if each["stop_reason"] != "refusal" or each["usage"]["output_tokens"]
+    )

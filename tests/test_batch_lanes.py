@@ -29,6 +29,7 @@ def play(
         routed = two_lanes(job, lanes)
         assert [line["custom_id"] for line in job.results()] == [f"row-{n}" for n in range(COUNT)]
         assert job.counts.kinds == {"succeeded": COUNT}
+        assert job.bill() == bench.billed()[1] + bench.api.bill.total
         return routed, job.bill(), bench
 
 

@@ -100,13 +100,16 @@ def test_a_refusal_is_an_answer_and_is_not_asked_again(bench: Bench) -> None:
     """A row that the model refused has succeeded as far as the batch is concerned."""
 
     def refusing(params: Any, custom_id: str) -> dict[str, Any]:
-        return {**answer(params, custom_id), "stop_reason": "refusal"}
+        message = answer(params, custom_id)
+        usage = {**message["usage"], "output_tokens": 0}
+        return {**message, "content": [], "usage": usage, "stop_reason": "refusal"}
 
     answer = bench.api.batches.answer
     bench.api.batches.answer = refusing
     with bench.job() as job:
         job.give(rows(3))
         assert job.run().kinds == {"succeeded": 3}
+        assert job.bill() == 0  # it comes before any output
     assert bench.batches == 1
 
 
