@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from labkit.layers.room import Room
     from labkit.layers.route import Route, Rule
     from labkit.layers.rungs import Rung, canned, honest_refusal, other_model, shorter_answer, stale
+    from labkit.layers.semantic_cache import SemanticCache
     from labkit.layers.throttle import Throttle
     from labkit.layers.trim import Trim
+    from labkit.layers.warm_up import WarmUp
     from labkit.ledger import Ledger
     from labkit.sim.faults import Fault
     from labkit.sim.simulate import simulate
@@ -69,11 +71,13 @@ HOMES = {
     "Route": "labkit.layers.route",
     "Rule": "labkit.layers.route",
     "Rung": "labkit.layers.rungs",
+    "SemanticCache": "labkit.layers.semantic_cache",
     "Send": "labkit.flow",
     "Sleep": "labkit.flow",
     "Slider": "labkit.lab.widgets",
     "Throttle": "labkit.layers.throttle",
     "Trim": "labkit.layers.trim",
+    "WarmUp": "labkit.layers.warm_up",
     "canned": "labkit.layers.rungs",
     "honest_refusal": "labkit.layers.rungs",
     "other_model": "labkit.layers.rungs",
@@ -116,11 +120,13 @@ __all__ = [
     "Route",
     "Rule",
     "Rung",
+    "SemanticCache",
     "Send",
     "Sleep",
     "Slider",
     "Throttle",
     "Trim",
+    "WarmUp",
     "canned",
     "honest_refusal",
     "other_model",

@@ -19,6 +19,8 @@ __all__ = ["Plan", "PromptCache", "uncached"]
 LOOK_BACK = 20
 LIFETIME_S = {"5m": 300.0, "1h": 3600.0}
 MOST_ENTRIES = 100_000
+TICK_S = 0.001
+"""The wire's times are whole milliseconds, so a first token may arrive this much early."""
 
 
 class Plan(NamedTuple):
@@ -82,16 +84,17 @@ class PromptCache:
 
     def commit(self, plan: Plan, began: float, first_token: float) -> None:
         """Carry a plan out: refresh what was read, write what is new, readable at `first_token`."""
+        seen = first_token - TICK_S
         for digest in (plan.hit, *plan.used) if plan.hit is not None else ():
             entry = self._entries.get(digest)
             if entry is not None and began < entry.expires:
                 entry.expires = max(entry.expires, began + entry.lifetime_s)
                 self._entries.move_to_end(digest)
         for digest, ttl in plan.writes:
-            lifetime, readable = LIFETIME_S[ttl], first_token
+            lifetime, readable = LIFETIME_S[ttl], seen
             old = self._entries.get(digest)
             if old is not None and began < old.expires:  # two wrote it at once: the first counts
-                lifetime, readable = max(lifetime, old.lifetime_s), min(first_token, old.readable)
+                lifetime, readable = max(lifetime, old.lifetime_s), min(seen, old.readable)
             self._entries[digest] = _Entry(lifetime, began + lifetime, readable)
             self._entries.move_to_end(digest)
         while len(self._entries) > MOST_ENTRIES:

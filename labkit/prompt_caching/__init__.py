@@ -1,0 +1,1 @@
+"""Prompt caching planned: where breakpoints belong, what they bring, and why one has missed."""
