@@ -112,3 +112,14 @@ def test_how_late_a_deadline_is_stands_in_a_table() -> None:
         "sync, with one",
         "async, with one",
     ]
+
+
+def test_a_batch_job_prints_what_it_took_and_its_memory() -> None:
+    """A line for each job, and a verdict on how much memory grows with the rows."""
+    options = ("--rows", "40", "--fewer", "20", "--per-batch", "10", "--speed", "5000")
+    few, many, verdict = printed("batches.py", *options)
+    for line, rows in [(few, "20 rows"), (many, "40 rows")]:
+        assert line.startswith(rows)
+        assert re.search(r"at most \$\d+\.\d\d forecast, \$\d+\.\d\d billed$", line)
+    assert float(RATIO.findall(verdict)[0]) > 0
+    assert re.search(r"target 1\.2: (met|MISSED)$", verdict)
