@@ -136,6 +136,7 @@ def execute(notebook: Any, path: Path, env: Mapping[str, str]) -> Any:
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
+        coalesce_streams=True,  # a busy machine cuts what is printed anywhere
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--log-level=ERROR"],  # a kernel on loopback warns of its plain text
     )

@@ -70,7 +70,8 @@ def test_updating_stores_outputs_that_can_be_stored_again(
 ) -> None:
     """A second run gives the same bytes, a check finds nothing, a falsified output is found."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    project.write(MAKE, CALL, "import os\nos.environ.get('ANTHROPIC_API_KEY')", "1 / 0")
+    in_two = "print('one', flush=True); print('two')"
+    project.write(MAKE, CALL, "import os\nos.environ.get('ANTHROPIC_API_KEY')", in_two, "1 / 0")
     notebook = read(project.path)
     notebook.cells[-1].metadata["tags"] = ["raises-exception"]
     nbformat.write(notebook, project.path)  # type: ignore[no-untyped-call]
@@ -82,6 +83,7 @@ def test_updating_stores_outputs_that_can_be_stored_again(
     text = project.path.read_text()
     assert "Simulated answer to" in text
     assert "ZeroDivisionError" in text
+    assert [output.text for output in read(project.path).cells[-2].outputs] == ["one\ntwo\n"]
     assert KEY not in text
     assert str(project.root) not in text
     assert differences(project.path) == ""
