@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic
-from anthropic import APIRequest, types
+from anthropic import APIRequest, AsyncCallNext, CallNext, types
 
-from labkit.layers.ready import CACHE, AsyncReadyStream, ReadyStream, label_of
+from labkit.drivers import Layer
+from labkit.layers.ready import CACHE, AsyncReadyStream, ReadyStream, label_of, put_label
 
-__all__ = ["delivered", "to_be_labelled", "why"]
-
-RAW = "X-Stainless-Raw-Response"
+__all__ = ["Delivering", "why"]
 
 
 def why(answer: object) -> str | None:
@@ -22,7 +21,7 @@ def why(answer: object) -> str | None:
     return label_of(answer, CACHE)
 
 
-def delivered(answer: object, request: APIRequest, *, is_async: bool) -> Any:
+def _delivered(answer: object, request: APIRequest, *, is_async: bool) -> Any:
     """Return a ready Message as what the call asked for: a stream, a beta's or a parsed one."""
     if not isinstance(answer, types.Message):
         return answer
@@ -36,7 +35,25 @@ def delivered(answer: object, request: APIRequest, *, is_async: bool) -> Any:
     return parse(made) if callable(parse) else made
 
 
-def to_be_labelled(answer: object, request: APIRequest) -> bool:
+def _to_be_labelled(answer: object, request: APIRequest) -> bool:
     """Say whether an answer is a response whose Message wants the label of its response."""
     is_response = isinstance(answer, (anthropic.APIResponse, anthropic.AsyncAPIResponse))
     return is_response and not request.stream and why(answer) is not None
+
+
+class Delivering(Layer):
+    """A layer that answers with ready Messages and labels the others, for both clients."""
+
+    def handle(self, request: APIRequest, call_next: CallNext) -> Any:
+        """Drive the flow for the sync client, and give what its call asked for."""
+        answer = _delivered(super().handle(request, call_next), request, is_async=False)
+        if _to_be_labelled(answer, request):
+            put_label(answer.parse(), why(answer) or "", CACHE)
+        return answer
+
+    async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> Any:
+        """Drive the flow for the async client, and give what its call asked for."""
+        answer = _delivered(await super().handle_async(request, call_next), request, is_async=True)
+        if _to_be_labelled(answer, request):
+            put_label(await answer.parse(), why(answer) or "", CACHE)
+        return answer

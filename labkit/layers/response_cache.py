@@ -13,11 +13,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from anthropic import APIRequest, AsyncCallNext, CallNext
-
-from labkit.drivers import Layer
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Wait
-from labkit.layers.cache_delivery import delivered, to_be_labelled, why
+from labkit.layers.cache_delivery import Delivering
 from labkit.layers.cache_key import Key, digest
 from labkit.layers.cache_scope import Tenant, scope, user_of
 from labkit.layers.cache_shelf import Lifetimes, Shelf
@@ -34,7 +31,7 @@ POLL_S, RESERVE_S = 0.05, 0.1
 """How often to look for another process's answer; what a stale answer keeps of a deadline."""
 
 
-class ResponseCache(Layer):
+class ResponseCache(Delivering):
     """Answers from `store` (a `Store`, or the path of a SQLite file) what it was asked before.
 
     An answer is fresh for `ttl` seconds, less up to the share `jitter` of it, so that not all
@@ -184,17 +181,3 @@ class ResponseCache(Layer):
     def forget(self, tenant: str) -> int:
         """Delete all answers of a tenant that are there now, and return how many."""
         return self.store.forget(digest(tenant))
-
-    def handle(self, request: APIRequest, call_next: CallNext) -> Any:
-        """Drive the flow for the sync client, and give what its call asked for."""
-        answer = delivered(super().handle(request, call_next), request, is_async=False)
-        if to_be_labelled(answer, request):
-            put_label(answer.parse(), why(answer) or "", CACHE)
-        return answer
-
-    async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> Any:
-        """Drive the flow for the async client, and give what its call asked for."""
-        answer = delivered(await super().handle_async(request, call_next), request, is_async=True)
-        if to_be_labelled(answer, request):
-            put_label(await answer.parse(), why(answer) or "", CACHE)
-        return answer
