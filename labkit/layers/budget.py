@@ -19,7 +19,7 @@ from labkit.drivers import Layer
 from labkit.errors import BenchError, BudgetSpent, Refused, UserError
 from labkit.flow import Flow, Note, Outcome, Request, Send, Used
 from labkit.layers.spending import Line, Spending, SpendingBook
-from labkit.layers.worst_case import FREE_PATHS, worst_case
+from labkit.layers.worst_case import BATCHES, FREE_PATHS, worst_case
 from labkit.pricing import cost, total
 from labkit.usage import Usage, UsedInFull
 
@@ -125,7 +125,9 @@ def user_of(request: Request) -> str | None:
 
 
 def _is_free(request: Request) -> bool:
-    return request.method == "GET" or request.path.partition("?")[0] in FREE_PATHS
+    path = request.path.partition("?")[0]
+    canceling = path.startswith(f"{BATCHES}/") and path.endswith("/cancel")
+    return request.method == "GET" or path in FREE_PATHS or canceling
 
 
 def _usage(used: Used) -> Usage:

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.catalog import Model, model
 from labkit.errors import BudgetSpent
-from labkit.pricing import Usage, cost
+from labkit.flow import Request
+from labkit.pricing import BATCH_SHARE, Usage, cost, total
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from labkit.flow import Request
+__all__ = ["BATCHES", "FREE_PATHS", "worst_case"]
 
-__all__ = ["FREE_PATHS", "worst_case"]
-
-PATH = "/v1/messages"
+PATH, BATCHES = "/v1/messages", "/v1/messages/batches"
 FREE_PATHS = ("/v1/messages/count_tokens",)
 BOUNDED = frozenset(
     {"model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata"}
@@ -41,11 +40,13 @@ MOST_OUTPUT = 128_000
 
 
 def worst_case(request: Request) -> Decimal:
-    """Return the most that a Messages request can cost in dollars.
+    """Return the most that a Messages request can cost in dollars, or a whole batch of them.
 
     Raises `BudgetSpent` for what has no known bound, `UnknownModel` and `UnknownPrice`.
     """
     body = request.body
+    if request.path == BATCHES and set(body) == {"requests"}:
+        return total(_row(row) for row in body["requests"]) * BATCH_SHARE
     unbounded = next(_unbounded(request.path, body), None)
     if unbounded is not None:
         raise BudgetSpent(
@@ -60,6 +61,10 @@ def worst_case(request: Request) -> Decimal:
         inference_geo=_region(body, asked),
     )
     return cost(asked, usage)
+
+
+def _row(row: Mapping[str, Any]) -> Decimal:
+    return worst_case(Request(body=row["params"]))
 
 
 def _unbounded(path: str, body: Mapping[str, Any]) -> Iterator[str]:

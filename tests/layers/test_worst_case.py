@@ -109,7 +109,7 @@ def test_tools_bring_tokens_of_their_own() -> None:
     ],
 )
 def test_what_has_no_bound_is_refused(change: dict[str, Any], what: str) -> None:
-    """Searches, other models and batches can cost what nobody knows beforehand."""
+    """Searches and other models can cost what nobody knows beforehand."""
     with pytest.raises(BudgetSpent, match=what):
         bound(**change)
 
@@ -122,9 +122,22 @@ def test_tools_the_client_runs_are_let_through(kind: str | None) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/messages/batches", "/v1/files", "/v1/complete"])
 def test_other_endpoints_are_refused(path: str) -> None:
-    """Only Messages calls have a worst case."""
+    """Only Messages calls and whole batches of them have a worst case."""
     with pytest.raises(BudgetSpent, match=path):
         worst_case(Request(body=ASK, path=path))
+
+
+def test_a_batch_costs_half_of_all_its_rows_at_most() -> None:
+    """Each row is bounded as the request it is, and what has no bound in it is refused."""
+
+    def batch(*rows: dict[str, Any]) -> Request:
+        requests = [{"custom_id": str(place), "params": row} for place, row in enumerate(rows)]
+        return Request(body={"requests": requests}, path="/v1/messages/batches")
+
+    both = worst_case(batch(ASK, {**ASK, "max_tokens": 9000}))
+    assert both * 2 == bound() + bound(max_tokens=9000)
+    with pytest.raises(BudgetSpent, match="web_search"):
+        worst_case(batch(ASK, {**ASK, "tools": [{"type": "web_search_20250305", "name": "w"}]}))
 
 
 @pytest.mark.parametrize("most", ["5", None, True, 3.5, -1, -(10**9)])
