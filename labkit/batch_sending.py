@@ -4,7 +4,7 @@ The API has no key that makes creating a batch idempotent, and a batch shows the
 rows only in its results.  So every part goes through three steps:
 
 1. note in the job's file that it is about to be sent, and which batch is the newest now;
-2. create it, once: past all retries of the SDK and of layers, which would send it again;
+2. create it, once: no retry of the SDK or of a layer may send it again;
 3. note its id.
 
 If 3 is missing, because the process died or the answer was lost, the part is uncertain and is
@@ -30,14 +30,14 @@ import httpx2
 from anthropic.types.messages import MessageBatch
 
 from labkit.batch_interrupt import interrupt_held
+from labkit.batch_once import NotAgain, Once, may_exist
 from labkit.batch_parts import Part, Parts
 from labkit.clock import Clock
+from labkit.errors import DeadlineExceeded, Refused
 
 __all__ = ["Sender", "result_lines"]
 
 PAGE = 100
-UNCERTAIN = (408, 409)
-"""Statuses below 500 after which the batch may exist all the same."""
 CANCEL_TRIES, CANCEL_PAUSE_S = 10, 2.0
 """A new batch may be a 404 for some seconds (anthropic-sdk-python issue 1432)."""
 
@@ -49,7 +49,7 @@ class Sender:
         self, client: anthropic.Anthropic, parts: Parts, clock: Clock, settle_s: float
     ) -> None:
         self.batches = client.messages.batches
-        self.once = client.with_options(max_retries=0, middleware=[]).messages.batches
+        self.client = client
         self.parts, self.clock, self.settle_s = parts, clock, settle_s
         self._looked_since: dict[int, float] = {}
         self._strangers: set[tuple[int, str]] = set()
@@ -62,16 +62,20 @@ class Sender:
     def send(self, part: Part) -> bool:
         """Send a part that is noted as sending; return False if it cannot be known yet.
 
-        Raises the SDK's exception where the API said no; then the rows wait again.
+        Raises the SDK's exception where the API said no, and `Refused` where a layer of the
+        client did, a budget for example; then the rows wait again.
         """
         try:
             self._create(part)
         except anthropic.APIStatusError as error:
-            if error.status_code >= 500 or error.status_code in UNCERTAIN:
+            if may_exist(error.status_code):
                 return False
             self.parts.void(part)
             raise
-        except anthropic.APIConnectionError:
+        except Refused:  # a layer of the client said no, and nothing was sent
+            self.parts.void(part)
+            raise
+        except (anthropic.APIConnectionError, DeadlineExceeded, NotAgain):
             return False
         return True
 
@@ -117,8 +121,10 @@ class Sender:
     def _create(self, part: Part) -> None:
         """Create the batch and note its id, Ctrl-C or not."""
         requests = self.parts.requests(part)
+        layers = [*self.client.middleware, Once()]
+        once = self.client.with_options(max_retries=0, middleware=layers).messages.batches
         with interrupt_held():
-            batch = self.once.create(requests=requests)  # type: ignore[arg-type]
+            batch = once.create(requests=requests)  # type: ignore[arg-type]
             self.parts.move(part, "open", batch.id)
 
     def _first_name(self, batch_id: str) -> str:

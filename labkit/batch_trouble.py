@@ -7,18 +7,21 @@ from collections.abc import Callable
 import anthropic
 
 from labkit.clock import Clock
+from labkit.errors import Refused
 
 __all__ = ["Trouble", "passes"]
 
 PASSING = (408, 409, 429)
 
 
-def passes(error: anthropic.APIError, *, missing_passes: bool) -> bool:
-    """Say whether it is worth trying again later.
+def passes(error: Exception, *, missing_passes: bool) -> bool:
+    """Say whether it is worth trying again later; a refusal of ours says so itself.
 
     A 404 is, where `missing_passes`: a batch has been seen to be missing for a moment, when it was
     new and later too (anthropic-sdk-python issue 1432).  A spend limit is not.
     """
+    if isinstance(error, Refused):
+        return error.retry_after is not None
     if not isinstance(error, anthropic.APIStatusError):
         return isinstance(error, anthropic.APIConnectionError)
     if (error.error_code or "").endswith("spend_limit_reached"):
@@ -39,7 +42,7 @@ class Trouble:
         name = getattr(step, "__name__", "")
         try:
             step()
-        except anthropic.APIError as error:
+        except (anthropic.APIError, Refused) as error:
             since = self._since.setdefault(name, self.clock.now())
             too_long = self.clock.now() - since >= self.patience_s
             if too_long or not passes(error, missing_passes=missing_passes):

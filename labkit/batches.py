@@ -110,7 +110,8 @@ class BatchJob:
         """Send every row that waits; return how many batches that made.
 
         Batches of which it is not known whether they exist are looked for first.  Raises the
-        SDK's exceptions where the API says no; then the rows wait.
+        SDK's exceptions where the API says no, and `Refused` where a layer of the client does;
+        then the rows wait.
         """
         for part in self.parts.in_state("sending"):
             self._sender.find(part)

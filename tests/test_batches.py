@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.batches import BatchJob
-from labkit.errors import UserError
+from labkit.errors import BudgetSpent, UserError
+from labkit.layers.budget import Budget
+from labkit.layers.retry import Retry
 from labkit.sim.batches import BatchLimits
 from labkit.sim.faults import Fault
 from labkit.sim.reply import Reply
@@ -183,6 +185,55 @@ def test_a_server_error_after_a_creation_is_uncertain_too(bench: Bench) -> None:
         job.run()
     assert bench.batches == 1
     once_each(bench, 8)
+
+
+@pytest.mark.parametrize("answer", [None, 500, 429])
+def test_a_layer_that_retries_never_creates_a_batch_twice(bench: Bench, answer: int | None) -> None:
+    """The client's layers stay in force, but what may have arrived is not sent again."""
+    retry, left = Retry(attempts=4), [1]
+    retry.clock = bench.clock
+    bench.client = bench.client.with_options(max_retries=0, middleware=[retry])
+
+    def trick(request: httpx2.Request, ask: Any) -> Reply:
+        if not creates(request) or not left[0]:
+            return ask()  # type: ignore[no-any-return]
+        left[0] -= 1
+        if answer == 429:
+            return Reply(429, {"content-type": "application/json"}, ((0.0, b"{}"),))
+        ask()
+        if answer is None:
+            raise httpx2.ReadTimeout("late")
+        return Reply(answer, {"content-type": "application/json"}, ((0.0, b"{}"),))
+
+    bench.trick = trick
+    with bench.job() as job:
+        job.give(rows(5))
+        job.run()
+    assert bench.batches == 1
+    assert bench.calls.count("POST /batches") == (2 if answer == 429 else 1)
+    once_each(bench, 5)
+
+
+def test_a_budget_in_the_client_stands_before_every_batch(bench: Bench) -> None:
+    """A batch that could cross it is not sent, and its rows wait; with more money it goes."""
+    poor, rich = Budget(0.0001), Budget(1)
+    plain = bench.client
+    bench.client = plain.with_options(middleware=[poor])
+    with bench.job() as job:
+        job.give(rows(5))
+        with pytest.raises(BudgetSpent):
+            job.run()
+        assert (job.counts.waiting, bench.batches) == (5, 0)
+    bench.client = plain.with_options(middleware=[rich])
+    with bench.job() as job:
+        told = job.forecast()
+        job.submit()
+        job.cancel()  # which costs nothing
+        job.run()
+        assert job.bill() <= told.at_most <= rich.spent < 1
+    assert len(rich.lines) == bench.batches == 2
+    bench.client = plain
+    once_each(bench, 5)
 
 
 def test_somebody_elses_batch_of_the_same_size_is_never_taken_for_ours(bench: Bench) -> None:
