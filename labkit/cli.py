@@ -89,11 +89,23 @@ def ledger(
     files: Annotated[list[Path], typer.Argument(help="Recorded exchanges: cassettes, JSON, SSE.")],
     csv: Annotated[bool, typer.Option("--csv", help="Write comma-separated values.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON list of calls.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what the money went on.")] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Say what it would have cost otherwise.")
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")
+    ] = None,
+    trim: Annotated[
+        int | None, typer.Option(min=2, help="Tokens at which prompts would be trimmed.")
+    ] = None,
 ) -> None:
     """Show tokens, latency and cost of recorded API exchanges, with totals."""
+    from labkit.recorded.report import Question
     from labkit.recorded.report import ledger as show
 
-    raise typer.Exit(show(files, csv=csv, json=json))
+    question = Question(explain, what_if, tuple(model or ()), trim)
+    raise typer.Exit(show(files, csv=csv, json=json, question=question))
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 __all__ = ["COLUMNS", "RecordedCall"]
@@ -19,6 +20,7 @@ class RecordedCall:
     and `extra_output_tokens` belong to compaction and advisor sub-calls, which the top-level
     numbers leave out.  `latency_s` is the service's own time in seconds, for a stream up to its
     headers.  `cost_usd` is at the catalogue's list prices; `note` says why there is none.
+    `request` is the body that was sent, empty where none was recorded: no column.
     """
 
     file: str
@@ -45,6 +47,7 @@ class RecordedCall:
     latency_s: float | None = None
     cost_usd: Decimal | None = None
     note: str | None = None
+    request: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def used_tokens(self) -> bool:
@@ -52,5 +55,5 @@ class RecordedCall:
         return self.input_tokens is not None
 
 
-COLUMNS = tuple(field.name for field in fields(RecordedCall))
+COLUMNS = tuple(each.name for each in fields(RecordedCall) if each.name != "request")
 """The names of the columns, in the order they are written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from csv import writer
+from dataclasses import dataclass
 from decimal import Decimal
 from io import StringIO
 from json import dumps
@@ -18,17 +19,44 @@ from labkit.recorded.call import COLUMNS, RecordedCall
 from labkit.recorded.reader import read
 from labkit.recorded.table import as_text, plain
 
-__all__ = ["as_csv", "as_json", "ledger"]
+__all__ = ["Question", "as_csv", "as_json", "ledger"]
 
 
-def ledger(paths: Sequence[Path], *, csv: bool = False, json: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What else is asked about a bill: what it went on, what it would have been otherwise.
+
+    `models` and `trim` are those of `labkit.recorded.what_if`, and imply the second question.
+    """
+
+    explain: bool = False
+    what_if: bool = False
+    models: tuple[str, ...] = ()
+    trim: int | None = None
+
+    @property
+    def supposes(self) -> bool:
+        """Whether alternatives are asked for."""
+        return self.what_if or bool(self.models) or self.trim is not None
+
+
+def ledger(
+    paths: Sequence[Path],
+    *,
+    csv: bool = False,
+    json: bool = False,
+    question: Question | None = None,
+) -> int:
     """Print what recorded calls used and cost; remarks about files go to standard error.
 
     Returns the exit code: 2 if a file could not be read or none held a call, else 0.  Raises
-    `UserError` when asked for both CSV and JSON, or for no file at all.
+    `UserError` when asked for both CSV and JSON, for a question with either, or for no file.
     """
+    asked = question or Question()
     if csv and json:
         raise UserError("CSV and JSON were both asked for; choose one of them.")
+    if (csv or json) and (asked.explain or asked.supposes):
+        raise UserError("An explanation is text; leave out --csv and --json.")
     if not paths:
         raise UserError("No file was named; name recordings or folders that hold some.")
     reading = read(paths)
@@ -38,9 +66,23 @@ def ledger(paths: Sequence[Path], *, csv: bool = False, json: bool = False) -> i
         _write(as_json(reading.calls) + "\n")
     elif csv:
         _write(as_csv(reading.calls))
+    elif asked.explain or asked.supposes:
+        _answer(reading.calls, asked)
     elif reading.calls:
         _write(as_text(reading.calls))
     return reading.exit_code
+
+
+def _answer(calls: Sequence[RecordedCall], asked: Question) -> None:
+    from labkit.recorded.bill import explain
+    from labkit.recorded.bill_text import alternatives_text, explained_text
+    from labkit.recorded.what_if import what_if
+
+    if calls and asked.explain:
+        _write(explained_text(explain(calls)))
+    if calls and asked.supposes:
+        found = what_if(calls, models=asked.models, trim=asked.trim)
+        _write(alternatives_text(found))
 
 
 def _write(text: str) -> None:

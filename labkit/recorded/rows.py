@@ -33,6 +33,7 @@ def rows_of_exchange(exchange: Exchange, file: str, number: int) -> list[Recorde
         model=printable(model) if isinstance(model, str) else None,
         status=exchange.status,
         latency_s=_latency(exchange.headers),
+        request=exchange.request,
     )
     try:
         values = read_body(exchange.body).values
