@@ -50,7 +50,7 @@ def put_label(answer: object, label: str, kind: str = RUNG) -> None:
     """Write a label on an answer; what can carry none is left as it is."""
     headers = _headers(answer)
     if headers is not None:
-        headers[_header(kind)] = label
+        headers[_header(kind)] = label.encode("ascii", "replace").decode("ascii")
     elif isinstance(answer, anthropic.BaseModel):
         setattr(answer, kind, label)
 
@@ -109,7 +109,7 @@ def _response(message: anthropic.BaseModel) -> httpx2.Response:
     headers = {"content-type": "text/event-stream"}
     for kind in (RUNG, CACHE):
         if (label := label_of(message, kind)) is not None:
-            headers[_header(kind)] = label
+            headers[_header(kind)] = label.encode("ascii", "replace").decode("ascii")
     nothing_sent = httpx2.Request("POST", "/v1/messages")  # the SDK's beta helper looks at it
     return httpx2.Response(200, headers=headers, request=nothing_sent)
 

@@ -399,6 +399,20 @@ def test_an_entry_that_is_too_large_is_not_kept(world: World) -> None:
     assert (len(server.requests), len(cache.store)) == (2, 0)
 
 
+def test_a_reason_with_any_letters_harms_no_call(world: World, tmp_path: Path) -> None:
+    """A header takes ASCII only, and the store's path or a field's name may hold anything."""
+    path = tmp_path / "K\u00e4se \u2028.db"
+    path.write_bytes(b"This is no database at all. " * 100)
+
+    async def scene(api: Any) -> list[str | None]:
+        found = [await api.create(extra_body={"gr\u00f6\u00dfe": n}) for n in range(2)]
+        return [why(one) for one in found]
+
+    for store in (SqliteStore(path), MemoryStore()):
+        said = world.run(scene, Script(answer()), [ResponseCache(store)])
+        assert all((one or "").startswith("miss: ") for one in said)
+
+
 # -- whose ----------------------------------------------------------------------------------------
 
 
