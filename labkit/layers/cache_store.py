@@ -39,7 +39,10 @@ class Store(Protocol):
         ...
 
     def claim(self, name: str, now: float, until: float) -> bool:
-        """Say whether this process may ask for what is missing; others then may not, until then."""
+        """Say whether this process may ask for what is missing; others then may not, until then.
+
+        A process that dies meanwhile leaves its claim behind: it ends by itself.
+        """
         ...
 
     def release(self, name: str) -> None:
