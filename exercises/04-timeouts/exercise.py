@@ -144,7 +144,7 @@ class MyDeadline(Layer):
             yield Sleep(self.pause)
 
 # %% checks
-from labkit import Deadline, Layer
+from labkit import Deadline, Layer, Now, Request, Send
 from labkit.errors import DeadlineExceeded
 from labkit.lab.exercise_stage import Fault, Wrong, make, play
 
@@ -174,6 +174,15 @@ def deadlines(answer, *faults, outer=(), **options):
     story = play(spy, *faults, outer=[*outer, mine])
     began = spy.clock.now() - story.ended
     return [each.deadline and round(each.deadline - began, 3) for each in spy.seen]
+
+
+def first_deadline(mine, now):
+    """Return the first request's deadline, in seconds from the beginning of a call at `now`."""
+    flow, told = mine.flow(Request()), None
+    while not isinstance(effect := flow.send(told), Send):
+        told = now if isinstance(effect, Now) else None
+    flow.close()
+    return effect.request.deadline - now
 
 
 def check_an_answer_goes_back(answer):
@@ -248,6 +257,14 @@ def check_one_deadline(answer):
         )
     if seen[0] != 20.0:
         raise Wrong(f"With seconds=20 the deadline lay {seen[0]:g} s after the call began.")
+    mine = layer(answer)
+    lengths = [first_deadline(mine, now) for now in (700.0, 900.0)]
+    if lengths[1] != 20.0:
+        raise Wrong(
+            "The same layer served a second call 200 s later, and its deadline was not 20 s after "
+            "that one's beginning. One layer serves many calls: keep what belongs to one of them in "
+            "a variable of `flow`, not on `self`."
+        )
 
 
 def check_waits_end_in_time(answer):
@@ -297,15 +314,19 @@ def check_words_are_clocked(answer):
             "the clock that waits for content is `Timeouts(first_token=...)`."
         )
     slow = Fault("slow", factor=100)
-    story = play(layer(answer, seconds=400.0, first_token=100.0), slow, stream=True)
-    plain = play(layer(answer, seconds=400.0, first_token=100.0, silence=90.0), slow, stream=True)
+    patient = {"seconds": 400.0, "first_token": 60.0}
+    story = play(layer(answer, **patient), slow, stream=True)
+    plain = play(layer(answer, silence=90.0, **patient), slow, stream=True)
+    if plain.error is not None:
+        raise Wrong(
+            "A slow stream kept to both clocks, and it was cut. `first_token` runs until the first "
+            "content and no longer; an answer may take its time as long as more of it comes."
+        )
     if story.ended >= plain.ended:
         raise Wrong(
             "With silence=2, a stream whose words were further apart was read to its end. The clock "
             "between contents is `Timeouts(silence=...)`."
         )
-    if plain.error is not None:
-        raise Wrong("A slow stream that kept to both clocks did not come to its end.")
 
 
 def check_the_end_is_told(answer):
@@ -439,6 +460,37 @@ class MyDeadline(MyDeadline):
         began = yield Now()
         clocks = Timeouts(silence=self.silence)
         limited = replace(request.within(began + self.seconds), timeout=clocks)
+        for attempt in range(self.attempts):
+            outcome = yield Send(limited)
+            if not outcome.transient or attempt == self.attempts - 1:
+                return outcome
+            if (yield Now()) + self.pause >= limited.deadline:
+                return Outcome(error=DeadlineExceeded("too late"))
+            yield Sleep(self.pause)
+
+# %% wrong takes the whole attempt for the first token: an answer may take its time
+class MyDeadline(MyDeadline):
+    def flow(self, request):
+        began = yield Now()
+        clocks = Timeouts(total=self.first_token, silence=self.silence)
+        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        for attempt in range(self.attempts):
+            outcome = yield Send(limited)
+            if not outcome.transient or attempt == self.attempts - 1:
+                return outcome
+            if (yield Now()) + self.pause >= limited.deadline:
+                return Outcome(error=DeadlineExceeded("too late"))
+            yield Sleep(self.pause)
+
+# %% wrong keeps the beginning on self: not on `self`
+class MyDeadline(MyDeadline):
+    began = None
+
+    def flow(self, request):
+        if self.began is None:
+            self.began = yield Now()
+        clocks = Timeouts(first_token=self.first_token, silence=self.silence)
+        limited = replace(request.within(self.began + self.seconds), timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:

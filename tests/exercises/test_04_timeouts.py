@@ -151,7 +151,7 @@ def test_further_wrong_answers_hear_what_is_wrong(message: str) -> None:
 
 def test_the_words_of_the_slow_stream_are_as_far_apart_as_the_check_says() -> None:
     """More than the clock of two seconds, and less than the one of ninety."""
-    slow = {"attempts": 1, "seconds": 400.0, "pause": 1.0, "first_token": 100.0}
+    slow = {"attempts": 1, "seconds": 400.0, "pause": 1.0, "first_token": 60.0}
     fault = Fault("slow", factor=100)
     broken = play(Fits(silence=2.0, **slow), fault, stream=True)  # type: ignore[arg-type]
     whole = play(Fits(silence=90.0, **slow), fault, stream=True)  # type: ignore[arg-type]
