@@ -6,18 +6,18 @@ of which an answer cannot be told is left out on both sides and counted as unkno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from labkit import catalog
-from labkit.context import Blocks, Window
 from labkit.errors import LabkitError
 from labkit.pricing import Usage, cost, total
 from labkit.prompt_caching.planner import plan, predict
 from labkit.recorded.bill import without_caching
 from labkit.recorded.call import RecordedCall
+from labkit.recorded.trimmed import can_be_read, shares_left
 from labkit.recorded.usages import usage_of
 from labkit.routing.task_price import recounted
 
@@ -126,7 +126,7 @@ def _cached(calls: Sequence[RecordedCall]) -> Alternative:
     """Plan breakpoints for the requests of each file and model, and scale to what was counted."""
     families: dict[tuple[str, str], list[int]] = {}
     for number, call in enumerate(calls):
-        if _can_be_read(call.request):
+        if can_be_read(call.request):
             families.setdefault((call.file, str(call.model)), []).append(number)
     predicted: dict[int, Usage] = {}
     for numbers in families.values():
@@ -171,13 +171,7 @@ def _scaled(told: Usage, usage: Usage) -> Usage:
 
 
 def _trimmed(calls: Sequence[RecordedCall], most: int) -> Change:
-    """Trim the recorded conversations, each file and model as one, as `Trim(Blocks)` would."""
-    windows: dict[tuple[str, str], Window] = {}
-    policy = Blocks(high=most, low=max(1, most // 2))
-    shares: dict[int, float | None] = {}
-    for number, call in enumerate(calls):
-        key = call.file, str(call.model)
-        shares[number] = _share(windows.setdefault(key, Window(policy)), call.request)
+    shares = shares_left(calls, most)
 
     def change(number: int, call: RecordedCall, usage: Usage) -> Changed | None:
         share = shares[number]
@@ -188,19 +182,3 @@ def _trimmed(calls: Sequence[RecordedCall], most: int) -> Change:
         return str(call.model), replace(left, input_tokens=tokens), True
 
     return change
-
-
-def _share(window: Window, body: Mapping[str, Any]) -> float | None:
-    """Return which part of a prompt would be left, None where that cannot be told."""
-    if not _can_be_read(body):
-        return None
-    try:
-        fitted = window.fit(body)
-    except (LabkitError, LookupError, TypeError, AttributeError):
-        return None
-    return fitted.tokens / fitted.whole if fitted.dropped and fitted.whole else 1.0
-
-
-def _can_be_read(body: Mapping[str, Any]) -> bool:
-    messages = body.get("messages")
-    return isinstance(messages, list) and bool(messages)

@@ -201,7 +201,7 @@ def test_the_sync_sdks_own_retries_are_refused_where_they_would_really_wait(benc
 
 @pytest.mark.parametrize("option", ["middleware", "http_client", "open_telemetry", "api_key"])
 def test_options_that_leave_the_bench_are_refused(bench: Bench, option: str) -> None:
-    """A client without ledger, purse or recording would be no client of this bench."""
+    """A client without ledger, budget or recording would be no client of this bench."""
     lab = bench("simulate")
     options: Any = {option: None}
     for make in (lab.client, lab.async_client):
@@ -328,7 +328,7 @@ def performance(lab: Lab, url: str) -> list[Any]:
 def test_recording_from_the_real_api_end_to_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, project: Path, server: Loopback
 ) -> None:
-    """Over real sockets: times, secrets, purse and replay all fit together."""
+    """Over real sockets: times, secrets, budget and replay all fit together."""
     server.script = ["529", "", "", "", "cut"]
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("LABKIT_RECORD_FROM", "api")

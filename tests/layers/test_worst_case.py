@@ -142,7 +142,7 @@ def test_a_batch_costs_half_of_all_its_rows_at_most() -> None:
 
 @pytest.mark.parametrize("most", ["5", None, True, 3.5, -1, -(10**9)])
 def test_a_limit_that_is_none_counts_as_the_models_own(most: Any) -> None:
-    """A mistyped limit cannot make room in the purse."""
+    """A mistyped limit cannot make room in the budget."""
     assert bound(max_tokens=most) > bound(max_tokens=127_900)
 
 

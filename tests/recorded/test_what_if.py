@@ -117,6 +117,8 @@ def test_questions_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     """Another model must be known, and an explanation is no table."""
     with pytest.raises(UnknownModel):
         what_if([recorded()], models=["claude-9"])
+    with pytest.raises(UserError):
+        what_if([recorded()], trim=1)
     with pytest.raises(UserError, match="leave out"):
         ledger([tmp_path], json=True, question=Question(explain=True))
 
