@@ -29,8 +29,9 @@
 # 2. **Two clocks for each attempt.** No more than `first_token` seconds until the first content,
 #    and no more than `silence` seconds from content to content. A ping is no content.
 #    `replace(request, timeout=Timeouts(...))` sets clocks, and whoever sends the request obeys them.
-# 3. **Try again.** If `outcome.transient`, wait `pause` seconds and send again, up to `attempts`
-#    requests in all, the first one included. Anything else goes back at once, as it is.
+# 3. **Try again.** If the failure may pass, which `outcome.transient` knows, wait `pause` seconds
+#    and send again, up to `attempts` requests in all, the first one included. Anything else goes
+#    back at once, as it is.
 # 4. **Never begin a wait that cannot end in time.** If the next request could only be sent at the
 #    deadline or after it, the call is over now.
 # 5. **Say what happened.** A call that ends for want of time ends with
@@ -77,9 +78,9 @@ class MyDeadline(Layer):
 # Work out the deadline **once**, before the loop, and never touch it again. The same goes for the
 # clocks: they are lengths, so one request carries them into every attempt.
 #
-# Then comes the loop of lesson 05: send, look, wait. Before the wait there are two ways out with
-# `return outcome` (there is no reason to go on; there are no attempts left), and one more that is
-# new: there is no time left.
+# Then comes a loop: send, look, wait. Before the wait there are two ways out with
+# `return outcome` (there is no reason to go on; there are no attempts left), and a third one with
+# an error of its own: there is no time left.
 #
 # Keep everything in variables of `flow`, not on `self`: one layer serves many calls.
 
