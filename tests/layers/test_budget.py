@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -22,6 +23,7 @@ from labkit.layers.budget import Budget, user_of
 from labkit.layers.hedge import Hedge
 from labkit.layers.retry import Retry
 from labkit.layers.spending import Spending
+from labkit.layers.spending_file import SpendingFile
 from labkit.layers.worst_case import worst_case
 from labkit.pricing import Usage, cost
 from labkit.sim.engine import Engine
@@ -222,10 +224,12 @@ def test_the_budget_is_never_crossed(
     assert bank.at_risk <= budget
 
 
-def test_threads_together_do_not_cross_it() -> None:
-    """Many at once see the same budget: what all of them could cost fits into the budget."""
+@pytest.mark.parametrize("kept", ["memory", "file"])
+def test_threads_together_do_not_cross_it(kept: str, tmp_path: Path) -> None:
+    """Many at once see the same accounts: what all of them could cost fits into the budget."""
     budget = 20 * WORST
-    charged = Budget(budget)
+    book = Spending() if kept == "memory" else SpendingFile(tmp_path / "spent.sqlite")
+    charged = Budget(budget, book=book)
     bank = Bank(charged, ["lost"])
     client = Scene(bank).client(charged)
     refused: list[BudgetSpent] = []
@@ -347,3 +351,15 @@ def test_a_fleet_does_not_cross_it_either() -> None:
     assert all(line.cost == 0 for line in free)
     assert len(charged.lines) < len(traffic)
     assert report(result).cost_usd <= charged.spent <= charged.limit
+
+
+def test_a_budget_goes_on_where_the_last_process_left_off(tmp_path: Path) -> None:
+    """What a call under way had reserved is spent, and the rest may be spent by the next."""
+    path = tmp_path / "spent.sqlite"
+    before = Budget(3 * WORST, book=SpendingFile(path))
+    flow = before.flow(Request(body=ASK))
+    next(flow)  # sent, and then the lights go out
+    after, scene = Budget(3 * WORST, book=SpendingFile(path)), Scene()
+    scene.client(after).messages.create(**ASK)
+    assert after.spent == WORST + paid(scene)
+    assert [(line.cost, line.end) for line in after.lines] == [(None, None), (paid(scene), "ok")]
