@@ -121,7 +121,6 @@ def test_a_full_disk_or_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         ({"until": "noon"}, "until is a number"),
         ({"into": 3}, "is no name of one"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_simulated_is_told_in_a_sentence(how: dict[str, Any], told: str) -> None:
     """Never a traceback of ours."""

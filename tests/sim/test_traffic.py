@@ -178,7 +178,6 @@ def test_merged_streams_keep_order_and_lose_nothing(streams: list[list[float]]) 
         {"spread": 1000},
         {"spread": float("nan")},
     ],
-    ids=str,
 )
 def test_a_task_that_cannot_be_is_refused(how: dict[str, Any]) -> None:
     """Where it is written."""
@@ -189,7 +188,6 @@ def test_a_task_that_cannot_be_is_refused(how: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("rate", "mix"),
     [(5, [CHAT]), (steady(5), []), (steady(5), CHAT), (steady(5), ["chat"])],
-    ids=str,
 )
 def test_traffic_that_cannot_be_is_refused(rate: Any, mix: Any) -> None:
     """A number is no rate, a task no mix."""
