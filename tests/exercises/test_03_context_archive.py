@@ -30,19 +30,22 @@ class WithRolling:
     kind: type[Rolling] = Rolling
 
     def __init__(self, archive: Any, write: Any, high: int, low: int) -> None:
-        self.archive, self.write, self.marks = archive, write, {"high": high, "low": low}
+        self.archive, self.write, self.high, self.low = archive, write, high, low
         self.chats: dict[str, tuple[int, list[Any], Rolling]] = {}
 
     def add(self, user: str, *messages: Any) -> None:
         """Archive, and keep."""
         if user not in self.chats:
-            memory = self.kind(
-                **self.marks, size=lambda each: estimate_message(each, "new"), pinned=2
-            )
-            self.chats[user] = (self.archive.start(user), [], memory)
+            self.chats[user] = (self.archive.start(user), [], self.fresh())
         number, history, _ = self.chats[user]
         self.archive.append(user, number, *messages)
         history.extend(messages)
+
+    def fresh(self) -> Rolling:
+        """Make a memory for one conversation."""
+        return self.kind(
+            high=self.high, low=self.low, size=lambda each: estimate_message(each, "new"), pinned=2
+        )
 
     def fit(self, user: str) -> list[Any]:
         """Return what it sends."""
