@@ -236,9 +236,9 @@ def check_tokenizers(answer):
 def check_tasks(answer):
     """A task costs all of its calls, the cheap one included, and the mean is over tasks."""
     price = function(answer, "dollars_per_task")
-    cheap, cents = call(answer, FAST, 400_000, 80_000)
+    cheap, cents = call(answer, FAST, 200_000, 80_000)
     dear, dollars = call(answer, STRONG, 20_000, 4_000)
-    right = (cents + cents + dollars) / 2
+    right = (cents + cents + dollars) / 2  # prompts below the length from which prices rise
     found = told(price([[cheap], [cheap, dear]]))
     if near(found, right):
         return
