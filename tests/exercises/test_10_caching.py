@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from labkit import ResponseCache
 from labkit.lab.exercise_judge import judge
 from labkit.lab.exercise_model import Code
+from labkit.lab.exercise_notebook import build
+from labkit.lab.exercise_run import judge_notebook
 from labkit.lab.exercise_source import read_exercise
+from labkit.lab.notebooks import unattended
 from labkit.layers.cache_store import MemoryStore
 
 ROOT = Path(__file__).parents[2]
@@ -96,3 +100,32 @@ def test_checking_never_sleeps_for_real(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(time, "sleep", refuse)
     for wrong in EXERCISE.wrong:
         judge(EXERCISE, EXERCISE.answered(EXERCISE.solution, wrong.code))
+
+
+ANSWERS = {
+    "starter": EXERCISE.starter.text,
+    "leaks": EXERCISE.solution.text + EXERCISE.wrong[0].code.text,
+}
+
+
+def test_the_notebook_and_the_terminal_give_the_same_verdict(tmp_path: Path) -> None:
+    """The very same words, from a kernel and from a process of its own."""
+    from nbclient import NotebookClient
+
+    delivered = {cell.id: cell for cell in build(SOURCE).cells}
+    worked_in = build(SOURCE)
+    worked_in.cells = [delivered["setup"]]
+    for text in ANSWERS.values():
+        answer = {**delivered["answer"], "source": text}
+        worked_in.cells += [nbformat.from_dict(answer), nbformat.from_dict(delivered["check"])]  # type: ignore[no-untyped-call]
+    resources = {"metadata": {"path": str(SOURCE.parent)}}
+    NotebookClient(worked_in, kernel_name="python3", resources=resources).execute(env=unattended())
+    checked = [cell for cell in worked_in.cells if cell.source == delivered["check"].source]
+    for cell, text in zip(checked, ANSWERS.values(), strict=True):
+        handed_in = build(SOURCE)
+        next(each for each in handed_in.cells if each.id == "answer").source = text
+        path = tmp_path / "my-10-caching.ipynb"
+        nbformat.write(handed_in, path)  # type: ignore[no-untyped-call]
+        verdict = judge_notebook(EXERCISE, path)
+        assert cell.outputs[0].data["text/plain"] == str(verdict)
+        assert verdict == judge(EXERCISE, EXERCISE.answered(Code(text, SOURCE)))
