@@ -17,7 +17,7 @@
 #    `Call` has a `model` and the *characters* of its `prompt` and `answer`. Return the mean
 #    dollars for a task. `model(name).tokenizer` says "old" or "new", and `CHARACTERS_PER_TOKEN`
 #    what that means; `model(name).price` has `input` and `output`, in dollars for a million
-#    tokens.
+#    tokens. (All prompts are below the length from which some prices rise.)
 # 2. **`choose(cases, most_harm, confidence)`**. Each case is `(score, cheap_right,
 #    strong_right)`. A case is **harmed** if its score is at least the threshold, the cheap answer
 #    is wrong, and the strong one would have been right. Return the lowest threshold for which,
