@@ -40,7 +40,7 @@ from labkit.sim.traffic import Arrival, Task, requests, steady
 
 TASK = Task("question", prompt=900, output=200)
 ATTEMPTS, BASE, CAP = 4, 0.5, 30.0
-LIMITS = {"requests": 9_000, "input_tokens": 9_000_000, "output_tokens": 2_500_000}
+LIMITS: dict[str, Any] = {"requests": 9_000, "input_tokens": 9_000_000, "output_tokens": 2_500_000}
 MOST_ERRORS = 4
 
 

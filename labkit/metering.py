@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from labkit.outcome import Meter, Used
+from labkit.outcome import Used
 from labkit.usage import UsedInFull
 from labkit.verdict import Watch
 
@@ -24,7 +24,7 @@ FLOW_LOCK = threading.Lock()
 """One lock for all flows: a policy such as a retry budget may be shared between layers."""
 
 
-def meter_of(http_response: httpx2.Response) -> Meter:
+def meter_of(http_response: httpx2.Response) -> Callable[[Callable[[Used], object]], object]:
     """Return what tells the usage of an answer that came in one piece."""
     return partial(_tell, http_response)
 

@@ -348,7 +348,7 @@ def share_turned_away(layer, task, per_second, **limits):
 def check_all_three_limits(answer):
     """Requests, input and output tokens are all counted: the API turns nobody away."""
     cases = {
-        "requests": (Task("short", 100, 100, spread=0.2), 15, 600),
+        "requests": (Task("short prompts", 100, 100, spread=0.2), 15, 600),
         "input_tokens": (Task("long prompts", 4_000, 50, spread=0.2), 5, 800_000),
         "output_tokens": (Task("long answers", 200, 300, spread=0), 7, 84_000),
     }
@@ -357,7 +357,7 @@ def check_all_three_limits(answer):
         refused = share_turned_away(layer, task, per_second, **{name: limit})
         if refused > 0.01:
             raise Wrong(
-                f"With {limit:,} {name.replace('_', ' ')} a minute and {task.kind} calls, the API "
+                f"With {limit:,} {name.replace('_', ' ')} a minute and {task.kind}, the API "
                 f"turned {refused:.0%} away with a 429. Each of the three limits needs a bucket "
                 "that every call takes from."
             )
@@ -477,7 +477,7 @@ def picture(answers):
     title = "Sixteen calls, one every fifth of a second, with 60 requests a minute"
     return charts.timeline(pd.concat(parts).sort_values("call", kind="stable"), title=title)
 
-# %% wrong counts only requests: the API turned
+# %% wrong counts only requests: 800,000 input tokens a minute
 class MyThrottle(MyThrottle):
     def __init__(self, requests, input_tokens, output_tokens, **options):
         super().__init__(requests, 1e12, 1e12, **options)
@@ -538,19 +538,6 @@ class MyThrottle(MyThrottle):
         _, prompt, answer = booked
         counted, written = used.counted_input_tokens, used.output_tokens
         self.take((0, min(0, counted - prompt), min(0, written - answer)))
-
-# %% wrong books what is allowed: what is booked for ever is lost
-class MyThrottle(MyThrottle):
-    def flow(self, request):
-        now = yield Now()
-        booked = (1, prompt_tokens(request), request.body["max_tokens"])
-        wait = self.wait(booked, now)
-        if self.too_late(request, wait, now):
-            return Outcome(error=Shed("too late", retry_after=wait))
-        self.take(booked)
-        yield Sleep(wait)
-        outcome = yield Send(request)
-        return outcome
 
 # %% wrong charges reads from the prompt cache: Those tokens do not count
 class MyThrottle(MyThrottle):
@@ -620,11 +607,6 @@ class MyThrottle(MyThrottle):
 class MyThrottle(MyThrottle):
     def too_late(self, request, wait, now):
         return False
-
-# %% wrong takes the deadline for a length: refuse at once
-class MyThrottle(MyThrottle):
-    def too_late(self, request, wait, now):
-        return wait > self.longest_wait or wait > (request.deadline or 1e9)
 
 # %% wrong books what it refuses: the refused call had booked its turn
 class MyThrottle(MyThrottle):

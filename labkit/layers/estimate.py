@@ -40,7 +40,7 @@ class Estimate:
         self._guessed = self._used = 0.0
 
     def learn(self, guess: float, counted: int, output: int) -> None:
-        """Learn from an answer of `output` tokens, and `counted` for a prompt guessed at `guess`."""
+        """Learn from an answer of `output` tokens to a prompt that was guessed and that counted."""
         self.output += NEWEST * (output - self.output)
         if guess > 0:
             weight = NEWEST if self._guessed else 1.0

@@ -1,8 +1,8 @@
 """What experts check in retries, on the SDK's own and on those of other libraries.
 
 The points are those of resilience.md 2.1.  What ours do is proved in `test_retry.py`, under the
-same numbers; here is what happens without them, so that the claim is measured and not told.  Point 8,
-the budget that has to fit the spare capacity, is played in `test_metastable.py`.
+same numbers; here is what happens without them, so that the claim is measured and not told.  Point
+8, the budget that has to fit the spare capacity, is played in `test_metastable.py`.
 `python -m tests.layers.rivals_retry` prints points 1 and 9 as a table.
 """
 

@@ -72,7 +72,8 @@ def survive(name: str, content: bytes) -> None:
         for remark in reading.remarks:
             assert remark.sentence.isprintable()
             assert remark.sentence.endswith(".")
-        for style in ({}, {"csv": True}, {"json": True}):
+        styles: tuple[dict[str, Any], ...] = ({}, {"csv": True}, {"json": True})
+        for style in styles:
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 assert ledger([path], **style) == reading.exit_code
