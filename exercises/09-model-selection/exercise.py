@@ -458,7 +458,7 @@ class MyCascade(MyCascade):
         except Exception:
             return False
 
-# %% wrong has no fallback for the verifier: the error went up to the caller
+# %% wrong has no fallback for the verifier: Then nobody has judged the cheap answer
 class MyCascade(MyCascade):
     def good_enough(self, request, message):
         ended = message["stop_reason"] == "end_turn"

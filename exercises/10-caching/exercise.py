@@ -414,7 +414,7 @@ class MyCache(MyCache):
             self.kept[key] = Cached(200, body_of(outcome), now, now + self.ttl, now + self.ttl)
         return outcome
 
-# %% wrong a hit makes it younger: or a hit makes it younger
+# %% wrong a hit makes it younger: Either it never expires
 class MyCache(MyCache):
     def flow(self, request):
         outcome = yield from super().flow(request)

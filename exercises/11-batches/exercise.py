@@ -560,7 +560,7 @@ def collect(client, rows, notes, sleep):
 def goes_again(result):
     return False
 
-# %% wrong gives names anew in every batch: and keep each row's for good
+# %% wrong gives names anew in every batch: rows have a result that is another row's
 def collect(client, rows, notes, sleep):
     if len({row["custom_id"] for row in rows}) < len(rows):
         raise ValueError("Two rows have the same custom_id.")

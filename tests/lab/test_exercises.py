@@ -61,11 +61,14 @@ def test_a_wrong_answer_is_told_its_misconception(exercise: Exercise, wrong: Wro
 
 
 @each_exercise
-def test_no_two_wrong_answers_are_told_the_same(exercise: Exercise) -> None:
-    """Each fragment belongs to the message of one of them only."""
+def test_a_misconception_is_named_only_to_those_who_have_it(exercise: Exercise) -> None:
+    """Wrong answers share a message where they share a mistake, and there are three or more."""
     told = {wrong.name: message(exercise, wrong) for wrong in exercise.wrong}
-    for wrong in exercise.wrong:
-        assert [name for name, text in told.items() if wrong.fragment in text] == [wrong.name]
+    mistakes = {wrong.fragment for wrong in exercise.wrong}
+    for mistake in mistakes:
+        theirs = [wrong.name for wrong in exercise.wrong if wrong.fragment == mistake]
+        assert [name for name, text in told.items() if mistake in text] == theirs
+    assert len(mistakes) >= 3
 
 
 @each_exercise
