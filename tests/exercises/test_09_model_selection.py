@@ -116,34 +116,3 @@ def test_a_cascade_that_only_sends_is_told_what_is_missing() -> None:
     """The request of the caller names the strong model."""
     answer = EXERCISE.answered(EXERCISE.solution, Code(DOES_NOTHING, SOURCE))
     assert "The cheap model is asked first" in judge(EXERCISE, answer).message
-
-
-ANSWERS = {
-    "starter": EXERCISE.starter.text,
-    "solution": EXERCISE.solution.text,
-    "forgets the cheap call": EXERCISE.solution.text
-    + next(wrong.code.text for wrong in EXERCISE.wrong if "cheap call" in wrong.name),
-}
-
-
-def test_the_notebook_and_the_terminal_give_the_same_verdict(tmp_path: Path) -> None:
-    """The very same words, from a kernel and from a process of its own."""
-    from nbclient import NotebookClient
-
-    delivered = {cell.id: cell for cell in build(SOURCE).cells}
-    worked_in = build(SOURCE)
-    worked_in.cells = [delivered["setup"]]
-    for text in ANSWERS.values():
-        answer = {**delivered["answer"], "source": text}
-        worked_in.cells += [nbformat.from_dict(answer), nbformat.from_dict(delivered["check"])]  # type: ignore[no-untyped-call]
-    resources = {"metadata": {"path": str(SOURCE.parent)}}
-    NotebookClient(worked_in, kernel_name="python3", resources=resources).execute(env=unattended())
-    checked = [cell for cell in worked_in.cells if cell.source == delivered["check"].source]
-    for cell, text in zip(checked, ANSWERS.values(), strict=True):
-        handed_in = build(SOURCE)
-        next(each for each in handed_in.cells if each.id == "answer").source = text
-        path = tmp_path / "my-09-model-selection.ipynb"
-        nbformat.write(handed_in, path)  # type: ignore[no-untyped-call]
-        verdict = judge_notebook(EXERCISE, path)
-        assert cell.outputs[0].data["text/plain"] == str(verdict)
-        assert verdict == judge(EXERCISE, EXERCISE.answered(Code(text, SOURCE)))

@@ -5,6 +5,7 @@ Also what a notebook calls, on a small exercise.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ def test_the_starter_has_not_been_started(exercise: Exercise) -> None:
     assert verdict.exit_code == 1
 
 
+@pytest.fixture
+def awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody sleep for real: hours pass on virtual time."""
+
+    def refuse(seconds: float) -> None:
+        raise AssertionError(f"slept {seconds} s")
+
+    monkeypatch.setattr(time, "sleep", refuse)
+
+
+@pytest.mark.usefixtures("awake")
 @each_exercise
 def test_the_solution_passes(exercise: Exercise) -> None:
     """Every check, twice the same."""
@@ -52,6 +64,7 @@ def test_the_solution_passes(exercise: Exercise) -> None:
     assert first == judge(exercise, exercise.answered(exercise.solution))
 
 
+@pytest.mark.usefixtures("awake")
 @each_wrong_answer
 def test_a_wrong_answer_is_told_its_misconception(exercise: Exercise, wrong: WrongAnswer) -> None:
     """With the words its section names, and never as a crash."""
