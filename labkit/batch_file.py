@@ -15,12 +15,12 @@ its id not yet noted), open, ended, collected, or void (it never came to be).
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from labkit.database import code_of, mark_of, open_owned, transaction
 from labkit.errors import UserError
 
 __all__ = ["JobFile"]
@@ -39,6 +39,8 @@ CREATE TABLE parts (
 CREATE TABLE results (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, line TEXT NOT NULL);
 CREATE INDEX results_by_kind ON results (kind);
 """
+SETTINGS = ("locking_mode = EXCLUSIVE", "journal_mode = TRUNCATE", "synchronous = FULL")
+"""The lock stays for as long as the file is open."""
 OURS = 0x4C424A31
 """Marks the file as a batch job's, first version (SQLite's `application_id`)."""
 
@@ -53,11 +55,10 @@ class JobFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
         try:
-            with suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with self._plainly():
+                self.db = open_owned(self.path, patience_s=0, settings=SETTINGS, threads=False)
         except OSError as error:
             raise UserError(f"The job file {path} cannot be made: {error.strerror}.") from None
-        self.db = sqlite3.connect(self.path, timeout=0, isolation_level=None)
         try:
             self._prepare()
         except BaseException:
@@ -74,15 +75,8 @@ class JobFile:
 
         Raises `UserError` where the file cannot be read or written.
         """
-        with self._plainly():
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.db
-                self.db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # the first error is the one to be told
-                    self.db.execute("ROLLBACK")
-                raise
+        with self._plainly(), transaction(self.db) as db:
+            yield db
 
     def fact(self, name: str) -> str | None:
         """Return what was noted under a name."""
@@ -94,17 +88,11 @@ class JobFile:
         self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def _prepare(self) -> None:
-        with self._plainly():
-            # The lock stays for as long as the file is open.
-            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self.db.execute("PRAGMA journal_mode = TRUNCATE")
-            self.db.execute("PRAGMA synchronous = FULL")
         with self.transaction() as db:
-            (mark,) = db.execute("PRAGMA application_id").fetchone()
-            (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if mark != OURS and tables:
+            mark = mark_of(db)
+            if mark not in (None, OURS):
                 raise UserError(f"{self.path} is not the file of a batch job: choose another path.")
-            if mark != OURS:
+            if mark is None:
                 for statement in SCHEMA.split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {OURS}")
@@ -117,7 +105,7 @@ class JobFile:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = code_of(error)
             if code == sqlite3.SQLITE_BUSY:
                 said = "is in use: another program is working on this job"
             elif code == sqlite3.SQLITE_NOTADB:

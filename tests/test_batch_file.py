@@ -46,6 +46,8 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == before
     with pytest.raises(UserError, match="cannot be made"):
         JobFile(tmp_path / "nowhere" / "job.db")
+    with pytest.raises(UserError, match=r"The job file .* cannot be used \("):
+        JobFile(tmp_path)
 
 
 def test_a_transaction_is_whole_or_has_not_happened(tmp_path: Path) -> None:

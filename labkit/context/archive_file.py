@@ -11,10 +11,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.context.archive_schema import migrate
+from labkit.database import code_of, open_owned, transaction
 from labkit.errors import ArchiveBroken, UserError
 
 __all__ = ["ArchiveFile"]
@@ -65,17 +66,8 @@ class ArchiveFile:
 
         Raises `ArchiveBroken` where the disk is full, the file damaged or others keep it busy.
         """
-        with self._lock, self._plainly():
-            db = self._usable()
-            db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # the first error is the one to be told
-                    if db.in_transaction:
-                        db.execute("ROLLBACK")
-                raise
+        with self._lock, self._plainly(), transaction(self._usable(), write=write) as db:
+            yield db
 
     def sweep(self) -> None:
         """Take what was deleted out of the write-ahead log too, which others must not be reading.
@@ -99,16 +91,10 @@ class ArchiveFile:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            with suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            db = open_owned(self.path, patience_s=PATIENCE_S, settings=SETTINGS)
         except OSError as error:
             raise UserError(f"The archive {self.path} cannot be made: {error.strerror}.") from None
-        db = sqlite3.connect(
-            self.path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
-        )
         try:
-            for setting in SETTINGS:
-                db.execute(f"PRAGMA {setting}")
             migrate(db)
             db.execute("PRAGMA journal_mode = WAL")
         except UserError as error:
@@ -125,6 +111,6 @@ class ArchiveFile:
         try:
             yield
         except sqlite3.Error as error:
-            reason = REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, OTHERWISE)
+            reason = REASONS.get(code_of(error), OTHERWISE)
             said = reason.format(error=error)
             raise ArchiveBroken(f"The archive {self.path} {said}.") from None

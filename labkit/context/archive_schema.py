@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 
 from labkit.context.archive_turns import said_in
+from labkit.database import mark_of, transaction
 from labkit.errors import UserError
 
 __all__ = ["APPLICATION", "STEPS", "VERSION", "index_words", "migrate"]
@@ -81,24 +82,17 @@ def migrate(db: sqlite3.Connection) -> None:
     """Bring the file to this version of the tables, or leave it alone and raise `UserError`."""
     if _version(db) == VERSION:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for step in STEPS[_version(db) :]:  # asked again: somebody else may have been faster
             step(db)
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute(f"PRAGMA user_version = {VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _version(db: sqlite3.Connection) -> int:
-    (owner,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if owner != APPLICATION and (owner or version or tables):
+    mark = mark_of(db)  # read last, as somebody may be making the file just now
+    if mark != APPLICATION and (mark is not None or version):
         raise UserError("it is a database of another program, and was left as it is")
     if version > VERSION:
         raise UserError(

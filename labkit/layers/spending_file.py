@@ -7,14 +7,14 @@ together they cross no limit either.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from labkit.database import mark_of, open_owned, transaction
 from labkit.errors import UserError
 from labkit.layers.spending import Line
 from labkit.pricing import total
@@ -46,26 +46,22 @@ class SpendingFile:
         self.path = Path(path).absolute()
         self._lock = threading.Lock()
         with self._plainly():
-            with suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(
-                self.path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
-            )
-            self._prepare()
+            settings = ("synchronous = FULL",)
+            self._db = open_owned(self.path, patience_s=PATIENCE_S, settings=settings)
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA synchronous = FULL")
-        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
-        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables and mark != APPLICATION:
-            self._db.close()
+        if mark_of(self._db) not in (None, APPLICATION):
             raise UserError(f"{self.path} is a database of something else; name another file.")
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
-            self._db.execute(statement)
-        self._db.execute(f"PRAGMA application_id = {APPLICATION}")
-        self._db.execute("COMMIT")
+        with transaction(self._db):
+            for statement in SCHEMA:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {APPLICATION}")
 
     def close(self) -> None:
         """Close the file; what is reserved stays reserved."""
@@ -120,15 +116,8 @@ class SpendingFile:
 
     @contextmanager
     def _turn(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._plainly():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # the first error is the one to be told
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, self._plainly(), transaction(self._db) as db:
+            yield db
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from labkit.database import code_of, mark_of, open_owned, transaction
+
 __all__ = ["SqliteFile"]
 
 T = TypeVar("T")
@@ -49,8 +51,7 @@ class SqliteFile:
             return otherwise
         with self._lock:
             try:
-                db = self._usable()
-                with db:  # commits, or rolls back
+                with transaction(self._usable(), write=False) as db:
                     done = work(db)
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
@@ -77,16 +78,12 @@ class SqliteFile:
         return self._db
 
     def _opened(self) -> sqlite3.Connection:
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        db = sqlite3.connect(self.path, timeout=PATIENCE_S, check_same_thread=False)
+        db = open_owned(self.path, patience_s=PATIENCE_S, settings=SETTINGS)
         try:
-            if _figure(db, "PRAGMA application_id") != self._mark:
+            if mark_of(db) != self._mark:
                 self._furnish(db)
             with suppress(sqlite3.OperationalError):  # another process is doing this just now
                 db.execute("PRAGMA journal_mode = WAL").fetchone()
-            for setting in SETTINGS:
-                db.execute(f"PRAGMA {setting}")
         except BaseException:
             db.close()
             raise
@@ -94,19 +91,18 @@ class SqliteFile:
 
     def _furnish(self, db: sqlite3.Connection) -> None:
         """Make the tables of a new file; of several processes the first does it."""
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            mark = _figure(db, "PRAGMA application_id")
+        with transaction(db):
+            mark = mark_of(db)
             if mark == self._mark:
                 return
-            if mark or _figure(db, "SELECT count(*) FROM sqlite_master"):
+            if mark is not None:
                 raise _Foreign("it is somebody else's database")
             for table in self._tables:
                 db.execute(table)
             db.execute(f"PRAGMA application_id = {self._mark}")
 
     def _failed(self, error: Exception) -> None:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = code_of(error)
         self._useless = code in LASTING or isinstance(error, _Foreign)
         advice = ": delete it, or name another" if self._useless else ""
         said = (
@@ -115,8 +111,3 @@ class SqliteFile:
         if said != self.trouble:
             logging.getLogger("labkit").warning(said)
         self.trouble = said
-
-
-def _figure(db: sqlite3.Connection, question: str) -> int:
-    (figure,) = db.execute(question).fetchone()
-    return int(figure)

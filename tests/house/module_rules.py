@@ -59,6 +59,7 @@ MAY_KNOW = {
     "labkit.records": (),
     "labkit.outcome": ("labkit.errors", "labkit.records"),
     "labkit.gate": (),
+    "labkit.database": (),
     "labkit.flow": ("labkit.errors", "labkit.gate", "labkit.outcome", "labkit.records"),
     "labkit.layers": (
         *("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.layers"),
@@ -67,8 +68,14 @@ MAY_KNOW = {
     ),
     "labkit.context": ("labkit.errors", "labkit.catalog", "labkit.flow", "labkit.context"),
 }
-KNOWS_MORE = {"labkit.layers.trim": ("labkit.context",)}
-"""Layers whose policies live in a room of their own."""
+KNOWS_MORE = {
+    "labkit.layers.trim": ("labkit.context",),  # its policies live in a room of their own
+    "labkit.layers.spending_file": ("labkit.database",),  # each of these keeps a file of its own
+    "labkit.layers.sqlite_file": ("labkit.database",),
+    "labkit.context.archive_file": ("labkit.database",),
+    "labkit.context.archive_schema": ("labkit.database",),
+}
+"""The modules of closed rooms that know one room more, and what each of them needs it for."""
 MUST_NOT_KNOW = {"labkit.sim": ("labkit.layers",)}
 KNOWS_LAB = ("labkit.lab", "labkit.cli")
 """Besides notebooks, exercises, the modules of the command line, `labkit.cli_...`, and the front
