@@ -54,8 +54,8 @@ def transaction(db: sqlite3.Connection, *, write: bool = True) -> Iterator[sqlit
         yield db
         db.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # the first error is the one to be told
-            if db.in_transaction and not inside:
+        if not inside:
+            with suppress(sqlite3.Error):  # nothing to take back, or the first error is to be told
                 db.execute("ROLLBACK")
         raise
 

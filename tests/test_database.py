@@ -165,8 +165,9 @@ def test_a_transaction_that_sqlite_itself_took_back_tells_the_first_error(
 ) -> None:
     """There is nothing left to roll back, and no second error hides the first."""
     again = "INSERT OR ROLLBACK INTO kept VALUES ('twice')"
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE") as caught:
         do(db, "INSERT INTO kept VALUES ('twice')", again)
+    assert code_of(caught.value) == sqlite3.SQLITE_CONSTRAINT
     assert kept(db) == []
 
 
@@ -189,9 +190,9 @@ def test_one_who_does_not_wait_is_told_that_others_are_busy(
     """One reads what was there before, or writes when they are done."""
     with closing(open_owned(path, patience_s=0)) as other:
         with transaction(db):
-            keep(db, "first")
             with pytest.raises(sqlite3.OperationalError) as caught, transaction(other):
                 keep(other, "never")
+            keep(db, "first")
             with transaction(other, write=False):
                 assert kept(other) == []
         with transaction(other):
@@ -214,7 +215,8 @@ def test_a_mark_says_whose_a_database_is(path: Path) -> None:
     """An empty one is nobody's yet; one with tables and no mark is somebody's."""
     with closing(open_owned(path, patience_s=0)) as db:
         assert mark_of(db) is None
-        db.execute("CREATE TABLE theirs (x)")
-        assert mark_of(db) == 0
         db.execute("PRAGMA application_id = 77")
         assert mark_of(db) == 77
+        db.execute("PRAGMA application_id = 0")
+        db.execute("CREATE TABLE theirs (x)")
+        assert mark_of(db) == 0
