@@ -42,12 +42,19 @@ class Breaker(Layer):
     """Refuses calls with `CircuitOpen` while the service behind them is failing.
 
     There is one circuit for each model and speed, since they fail apart; `circuit` makes one
-    (default: `Circuit()`), and `circuits` holds them for an operator's eyes and hands.
+    (default: `Circuit()`), and `circuits` holds them for an operator's eyes and hands.  `seed`
+    repeats the chance in the rests of the default's circuits; with `circuit` it is a ValueError,
+    since its circuits bring dice of their own.
     """
 
     def __init__(
         self, circuit: Callable[[], Circuit] | None = None, *, seed: int | None = None
     ) -> None:
+        if circuit is not None and seed is not None:
+            raise ValueError(
+                "A seed does nothing for circuits of your own: give each of them its dice, as in "
+                f"Circuit(dice=random.Random({seed}))."
+            )
         dice = random.Random(seed)
         self._make = circuit if circuit is not None else lambda: Circuit(dice=dice)
         self.circuits: dict[tuple[str, str], Circuit] = {}

@@ -55,6 +55,25 @@ def breaker(**settings: float) -> Breaker:
     )
 
 
+def test_a_seed_repeats_the_rests_of_circuits_made_by_default() -> None:
+    """Two breakers of one seed rest equally long, those of other seeds do not."""
+    rests = []
+    for seed in (1, 1, 2):
+        layer, world = Breaker(seed=seed), World(*[OVERLOADED] * 20)
+        for _ in range(20):
+            world.run(layer.flow(ASK))
+        (circuit,) = layer.circuits.values()
+        rests.append(circuit.statistics(0).rest_left)
+    assert rests[0] == rests[1] > 0
+    assert rests[0] != rests[2]
+
+
+def test_a_seed_beside_circuits_of_ones_own_is_refused() -> None:
+    """It would do nothing; the message says where the dice go instead."""
+    with pytest.raises(ValueError, match=r"give each of them its dice, as in .*Random\(7\)\)\.$"):
+        Breaker(Circuit, seed=7)
+
+
 def test_it_opens_refuses_and_says_when_to_come_back() -> None:
     """Nothing is sent while it is open."""
     layer, world = breaker(), World(*[OVERLOADED] * 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -521,7 +522,7 @@ def test_in_a_fleet_every_call_is_answered_and_the_notes_say_by_which_rung() -> 
     full, other = role("fast").id, "claude-sonnet-5-5"
     stack = [
         Fallback(other_model(other), canned("Later.")),
-        Breaker(lambda: Circuit(minimum=5, rest=5, longest_rest=5), seed=1),
+        Breaker(lambda: Circuit(minimum=5, rest=5, longest_rest=5, dice=random.Random(1))),
     ]
     down = [
         Fault("overloaded", start=60, end=120, model=full),
