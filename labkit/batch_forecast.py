@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from labkit.batch_rows import Row, read_row
 from labkit.context.estimates import estimate_request
+from labkit.money_text import money
 from labkit.pricing import BATCH_SHARE, Usage, cost, total
 
 __all__ = ["Forecast", "forecast"]
@@ -40,8 +41,8 @@ class Forecast:
     def __str__(self) -> str:
         return (
             f"{self.rows:,} rows, about {self.input_tokens:,} tokens in and "
-            f"{self.output_tokens:,} out: {_money(self.dollars)} as a batch, at most "
-            f"{_money(self.at_most)}; {_money(self.live_dollars)} live."
+            f"{self.output_tokens:,} out: {money(self.dollars)} as a batch, at most "
+            f"{money(self.at_most, ROUND_CEILING)}; {money(self.live_dollars)} live."
         )
 
 
@@ -78,7 +79,3 @@ def _dollars(params: Mapping[str, Any], prompt: int, answer: int) -> Decimal:
     place = params.get("inference_geo")
     usage = Usage(input_tokens=prompt, output_tokens=answer, inference_geo=place)
     return cost(str(params["model"]), usage)
-
-
-def _money(dollars: Decimal) -> str:
-    return f"${dollars:,.2f}" if dollars >= 1 else f"${dollars:.4f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,16 @@ def test_ten_thousand_rows_cost_180_dollars_instead_of_360() -> None:
     assert told.live_dollars == 360
     assert told.at_most > told.dollars
     assert "$180.00 as a batch" in str(told)
+
+
+def test_a_tiny_job_is_not_said_to_cost_nothing() -> None:
+    """One row of a few tokens costs a fraction of a cent, and its bound is rounded up."""
+    told = forecast([row("a", max_tokens=9)], input_tokens=1, output_tokens=1)
+    assert 0 < told.dollars < told.at_most < Decimal("0.00005")
+    low, most, live = (Decimal(figure) for figure in re.findall(r"\$(\d+\.\d+)", str(told)))
+    assert low == pytest.approx(told.dollars, rel=Decimal("0.05"))
+    assert told.at_most <= most < told.at_most * Decimal("1.1")
+    assert live == pytest.approx(told.live_dollars, rel=Decimal("0.05"))
 
 
 def test_an_answer_is_never_expected_to_be_longer_than_allowed() -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from labkit.flow import Request
 from labkit.lab.places import project_root
 from labkit.layers.worst_case import FREE_PATHS, worst_case
+from labkit.money_text import money
 from labkit.pricing import total
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CostCard:
         live = "known once the lesson is recorded"
         if self.about is not None and self.never_above is not None:
             bound = f"{self.never_above:.2f}"
-            live = f"about {_money(self.about)}; with LABKIT_BUDGET={bound} never above ${bound}"
+            live = f"about {money(self.about)}; with LABKIT_BUDGET={bound} never above ${bound}"
         rows = {"time": f"about {self.minutes} minutes", "replay, simulate": "$0", "live": live}
         return "\n".join(f"{label:<18}{words}" for label, words in rows.items())
 
@@ -76,9 +77,3 @@ def _requests(path: Path) -> Iterator[Request]:
         place = urlsplit(each.uri).path
         if each.method == "POST" and place not in FREE_PATHS:
             yield Request(body=json.loads(each.body), path=place, method=each.method)
-
-
-def _money(dollars: Decimal) -> str:
-    """Say a sum to two significant digits, however small."""
-    places = max(2, 1 - dollars.adjusted())
-    return f"${dollars:.{places}f}"
