@@ -52,7 +52,8 @@ class Outcome:
     error event of a stream) says; `unreachable` that the connection failed, timed out or was
     cut before the first content; `value` what the driver hands back to the SDK; `meter` knows what
     the answer used.  `ok` says that this is an answer: status 2xx, and no error raised or found in
-    the stream.
+    the stream.  A plain body that is no JSON is `ok` too: the SDK parses it after the last layer,
+    and its reader gets a `json.JSONDecodeError`.
     """
 
     status: int | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -43,6 +45,17 @@ def test_an_answer_is_ok(world: World) -> None:
     assert (outcome.ok, outcome.status, outcome.error) == (True, 200, None)
     assert outcome.headers["Request-Id"] == "req_9"
     assert isinstance(outcome.value.http_response, httpx2.Response)
+
+
+def test_an_answer_that_is_no_json_fails_its_reader_and_no_layer(world: World) -> None:
+    """The SDK parses it when the layers are done."""
+    whole = answer()
+    half = replace(whole, chunks=tuple((at, data[: len(data) // 2]) for at, data in whole.chunks))
+    passing = Passing()
+    with pytest.raises(json.JSONDecodeError):
+        world.run(lambda api: api.create(), Script(half), [passing], timeout=5)
+    (outcome,) = passing.outcomes
+    assert (outcome.ok, outcome.status) == (True, 200)
 
 
 BODIES: dict[str, tuple[bytes, str, str | None]] = {
