@@ -22,6 +22,7 @@ from labkit.racing import AsyncRace, Race
 from labkit.sdk import request_of
 from labkit.sdk_outcome import close, close_async, deliver, replaced
 from labkit.sending import OUTER, hop_to, send, send_async
+from labkit.wakening import check_alarms, check_cancelled
 
 __all__ = ["Layer"]
 
@@ -102,14 +103,16 @@ class Layer(anthropic.Middleware):
                         await race.end(effect)
                     return deliver(effect, request, outer)
                 elif type(effect) is Sleep:
+                    check_alarms()
                     await self.clock.sleep_async(effect.seconds)
                     answer = None
                 else:
                     begin = partial(self._begin_async, request, asked, call_next)
                     race = race or AsyncRace(begin, self.clock)
                     answer = await race.carry_out(effect)
-        except BaseException:
+        except BaseException as error:
             await _abandon_async(flow, seen, race)
+            check_cancelled(error)
             raise
 
     def _advance(self, flow: Flow, answer: object) -> Send | Sleep | Wait | Start | Do | Outcome:

@@ -16,7 +16,7 @@ from labkit.errors import DeadlineExceeded
 from labkit.flow import Outcome, Request, Timeouts
 from labkit.timeouts import MOMENT
 
-__all__ = ["Limits", "check_time", "limits_of"]
+__all__ = ["Limits", "check_time", "check_wait", "limits_of"]
 
 UNLIMITED = Timeouts()
 
@@ -83,3 +83,9 @@ def check_time(request: Request, clock: Clock) -> None:
     """Raise `DeadlineExceeded` if the request's deadline has passed."""
     if request.deadline is not None and clock.now() >= request.deadline:
         raise DeadlineExceeded("The deadline passed before there was an answer.")
+
+
+def check_wait(request: Request, clock: Clock) -> None:
+    """Raise `httpx2.ReadTimeout` if the deadline has passed for an attempt that is under way."""
+    if request.deadline is not None and clock.now() >= request.deadline:
+        raise httpx2.ReadTimeout("The deadline passed before there was an answer.")

@@ -1,7 +1,8 @@
 """How a layer waits for what it has sent, and no longer than its limits allow.
 
-A sync wait ends by an alarm that hangs up, an async one by cancellation.  Either way there is an
-outcome.  A body that is not yet read is watched on, for whoever reads it.
+A sync wait ends by an alarm that hangs up, an async one by one that cancels.  Either way there is
+an outcome, and the layers further in have seen one.  A body that is not yet read is watched on, for
+whoever reads it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from labkit.hanging_up import hang_up_thread
 from labkit.limits import Limits
 from labkit.reading import Vigil, in_time
 from labkit.resumed import Resumed, ResumedAsync
-from labkit.sdk_outcome import close, http_of
+from labkit.sdk_outcome import close, close_async, http_of
+from labkit.wakening import ALARM, AsyncAlarm
 
 __all__ = ["limit", "limit_async", "wait", "wait_async"]
+
+GRACE_S = 0.02
+"""What the layers inside of a broken limit have for giving back what they took."""
 
 
 def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
@@ -42,15 +47,26 @@ def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
 
 
 async def wait_async(limits: Limits, answer: Awaitable[Outcome]) -> Outcome:
-    """Do the same for the async client; what is under way at the limit is cancelled."""
+    """Do the same for the async client; what is under way at the limit is cancelled.
+
+    The layers inside see that as a timeout (`labkit.wakening`).  Whoever waits on in spite of it,
+    such as somebody else's middleware, is cancelled for good a moment later.
+    """
     left = None if limits.first == inf else limits.first - limits.clock.now()
+    timer, last = asyncio.timeout(left), asyncio.timeout(None if left is None else left + GRACE_S)
+    token = ALARM.set(AsyncAlarm(timer))
     try:
-        async with asyncio.timeout(left) as timer:
+        async with last, timer:
             outcome = await answer
     except TimeoutError as error:
         if not timer.expired():
             raise
         return limits.outcome(cause=error)
+    finally:
+        ALARM.reset(token)
+    if timer.expired() and not outcome.ok:
+        await close_async(outcome)
+        return limits.outcome(outcome)
     if outcome.ok and (response := http_of(outcome.value)) is not None:
         limit_async(response, limits)
     return outcome

@@ -18,7 +18,7 @@ from anthropic import APIRequest
 from labkit.clock import Clock
 from labkit.errors import BenchError, DeadlineExceeded, LabkitError, Refused
 from labkit.flow import Outcome
-from labkit.limits import check_time
+from labkit.limits import check_wait
 from labkit.metering import meter_of
 from labkit.sdk import Hop
 from labkit.streams import peek, peek_async, verdict_of
@@ -49,7 +49,7 @@ def http_of(response: object) -> httpx2.Response | None:
 def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
     """Return what `call_next` gave back as an outcome; a stream is judged by its start.
 
-    Raises `DeadlineExceeded` when there is no time left to wait for that start.
+    Raises `httpx2.ReadTimeout` when there is no time left to wait for that start.
     """
     http_response = http_of(response)
     if http_response is None:  # a layer further in answered with a ready value
@@ -59,7 +59,7 @@ def outcome_of(response: object, hop: Hop, clock: Clock) -> Outcome:
         http_response.read()
         return _refusal(http_response, response)
     if _is_answer_stream(hop.api_request):
-        still_time = partial(check_time, hop.request, clock)
+        still_time = partial(check_wait, hop.request, clock)
         verdict = verdict_of(http_response) or peek(http_response, still_time)
         return _judged(http_response, response, verdict)
     return _answer(http_response, response)
@@ -75,7 +75,7 @@ async def outcome_of_async(response: object, hop: Hop, clock: Clock) -> Outcome:
         await http_response.aread()
         return _refusal(http_response, response)
     if _is_answer_stream(hop.api_request):
-        still_time = partial(check_time, hop.request, clock)
+        still_time = partial(check_wait, hop.request, clock)
         verdict = verdict_of(http_response) or await peek_async(http_response, still_time)
         return _judged(http_response, response, verdict)
     return _answer(http_response, response)

@@ -6,6 +6,7 @@ outcome, in the context variable `OUTER`.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from functools import partial
 
@@ -19,6 +20,7 @@ from labkit.patience import wait, wait_async
 from labkit.sdk import Hop, request_for
 from labkit.sdk_outcome import CAUGHT, failure, outcome_of, outcome_of_async
 from labkit.timeouts import limit_of
+from labkit.wakening import check_alarms, timed_out, woken
 
 __all__ = ["OUTER", "hop_to", "send", "send_async"]
 
@@ -69,7 +71,12 @@ async def send_async(
 async def _ask_async(hop: Hop, call_next: anthropic.AsyncCallNext, clock: Clock) -> Outcome:
     try:
         check_time(hop.request, clock)
+        check_alarms()
         end = await call_next(hop.api_request)
         return hop.brings(end) or await outcome_of_async(end, hop, clock)
     except CAUGHT as error:
         return hop.brings(error) or failure(error)
+    except asyncio.CancelledError:
+        if not woken():
+            raise
+        return timed_out(hop.request)

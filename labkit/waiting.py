@@ -10,6 +10,8 @@ from math import inf
 from labkit.clock import Clock, VirtualClock
 from labkit.errors import Deadlock
 from labkit.flow import Wait
+from labkit.timeouts import MOMENT
+from labkit.wakening import check_alarms, woken
 
 __all__ = ["at_gate", "at_gate_async"]
 
@@ -47,12 +49,13 @@ def at_gate(effect: Wait, clock: Clock) -> bool:
 async def at_gate_async(effect: Wait, clock: Clock) -> bool:
     """Suspend the task until the gate is open or `until` has come; say whether it is open.
 
-    Any thread may open the gate.
+    Any thread may open the gate.  Raises DeadlineExceeded if an alarm of its task has rung before.
     """
     gate, until = effect.gate, inf if effect.until is None else effect.until
     left = until - clock.now()
     if gate.is_open or left <= 0:
         return gate.is_open
+    check_alarms()
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[None] = loop.create_future()
 
@@ -65,11 +68,14 @@ async def at_gate_async(effect: Wait, clock: Clock) -> bool:
     try:
         waited: set[asyncio.Future[None]] = {opened} if alarm is None else {opened, alarm}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        return gate.is_open
+    except asyncio.CancelledError:
+        if not woken() or clock.now() < until - MOMENT:
+            raise  # an alarm for that very time is no news to who waits
     finally:
         gate.unsubscribe(wake)
         if alarm is not None:
             alarm.cancel()
+    return gate.is_open
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -11,13 +11,14 @@ import pytest
 from labkit.clock import VirtualClock
 from labkit.errors import DeadlineExceeded
 from labkit.flow import Outcome, Request, Timeouts
-from labkit.limits import Limits, check_time, limits_of
+from labkit.limits import Limits, check_time, check_wait, limits_of
 
 
 @pytest.mark.parametrize("deadline", [None, 100.001, 1e9])
 def test_before_the_deadline_nothing_happens(deadline: float | None) -> None:
     """There is time."""
     check_time(Request(deadline=deadline), VirtualClock(100))
+    check_wait(Request(deadline=deadline), VirtualClock(100))
 
 
 @pytest.mark.parametrize("deadline", [100.0, 99.9, 0.0])
@@ -25,6 +26,12 @@ def test_from_the_deadline_on_it_is_too_late(deadline: float) -> None:
     """The deadline itself is too late already."""
     with pytest.raises(DeadlineExceeded):
         check_time(Request(deadline=deadline), VirtualClock(100))
+
+
+def test_what_is_under_way_at_the_deadline_has_timed_out() -> None:
+    """It was sent, so the service did not answer in time."""
+    with pytest.raises(httpx2.ReadTimeout):
+        check_wait(Request(deadline=100.0), VirtualClock(100))
 
 
 def points(request: Request) -> tuple[float, float, float]:

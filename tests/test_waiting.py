@@ -9,10 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from labkit.clock import Clock, SystemClock, VirtualClock
-from labkit.errors import Deadlock
-from labkit.flow import Gate, Wait
+from labkit.errors import DeadlineExceeded, Deadlock
+from labkit.flow import Flow, Gate, Outcome, Request, Wait
+from labkit.layers.deadline import Deadline
 from labkit.virtual_loop import run_virtual
 from labkit.waiting import at_gate, at_gate_async
+from tests.wire import SILENCE
+from tests.world import Passing, Script, Scripted, World
 
 FAR = 3600.0
 """Seconds that no test would survive."""
@@ -164,3 +167,23 @@ def test_a_gate_that_opens_after_the_loop_has_gone_harms_nobody() -> None:
     gate.open()
     assert gate.is_open
     assert not waiting.done()
+
+
+@pytest.mark.parametrize(("until", "told"), [(7.0, [False]), (60.0, [])])
+def test_an_alarm_is_news_only_to_who_would_wait_longer(
+    world: World, until: float, told: list[bool]
+) -> None:
+    """With either client; whoever waits until that very time goes on, and can say so."""
+    opened: list[bool] = []
+
+    def patient(_: Request) -> Flow:
+        opened.append((yield Wait(Gate(), until)))
+        return Outcome(error=DeadlineExceeded("It did not open."))
+
+    outside = Passing()
+    stack = [Deadline(7), outside, Scripted(patient)]
+    with pytest.raises(DeadlineExceeded):
+        world.run(lambda api: api.create(), Script(SILENCE), stack)
+    assert opened == told
+    assert [outcome.reason for outcome in outside.outcomes] == ["DeadlineExceeded"]
+    assert world.clock.now() == 7

@@ -22,10 +22,11 @@ class Deadline(Layer):
     itself is hidden from middleware: beside a deadline, give it per call or by a layer.)
 
     Whatever is under way at the deadline is ended: under `AsyncAnthropic` it is cancelled, under
-    `Anthropic` its connection is shut down.  That holds for a stream too while its caller reads
-    it.  The caller gets `labkit.errors.DeadlineExceeded`, with the failure that was waited out as
-    its cause.  (A sync client cannot be called off while it looks up the name of a host, nor
-    while it shares a connection of HTTP/2.)
+    `Anthropic` its connection is shut down.  Either way the layers inside see an attempt that
+    timed out, which a breaker counts.  That holds for a stream too while its caller reads it.
+    The caller gets `labkit.errors.DeadlineExceeded`, with the failure that was waited out as its
+    cause.  (A sync client cannot be called off while it looks up the name of a host, nor while it
+    shares a connection of HTTP/2.)
 
     Raises ValueError unless `seconds` is positive.
     """

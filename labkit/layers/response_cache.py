@@ -27,8 +27,9 @@ from labkit.layers.single_flight import Brought, Flight, Flights, Unshared
 
 __all__ = ["ResponseCache"]
 
-POLL_S, RESERVE_S = 0.05, 0.1
-"""How often to look for another process's answer; what a stale answer keeps of a deadline."""
+POLL_S, RESERVE_S, MOMENT_S = 0.05, 0.1, 0.001
+"""How often to look for another process's answer; what a stale answer keeps of a deadline; how
+close to it a failure is one of time."""
 
 
 class ResponseCache(Delivering):
@@ -44,9 +45,10 @@ class ResponseCache(Delivering):
     body that sets a temperature above 0 asks for variety, and passes unless `frozen_sample`.
 
     Who asks what is on its way already waits for it, `patience` seconds at most; if its leader is
-    cancelled the next one leads.  A stream is shared once it has been read.  A store that is not
-    in memory is asked in the caller's thread, or in one of its own under the async SDK, and never
-    holds up other calls; one that fails is as if empty, and its `trouble` says why.
+    cancelled or runs out of time the next one leads.  A stream is shared once it has been read.  A
+    store that is not in memory is asked in the caller's thread, or in one of its own under the
+    async SDK, and never holds up other calls; one that fails is as if empty, and its `trouble`
+    says why.
 
     Place it outside of `Retry` and inside of `Deadline`.  Every call has a note "cache" with its
     verdict and the reason, `labkit.layers.cache_delivery.why` reads them off an answer, and
@@ -123,6 +125,8 @@ class ResponseCache(Delivering):
                 return (yield from self._give(spare, f"after {outcome.reason}", stale=True))
             put_label(outcome.value, f"miss: {reason}", CACHE)
             brought = yield from self._keep(outcome, key, flight)
+            if brought is outcome and _is_too_late(request, (yield Now())):
+                brought = Unshared.ABANDONED
             return outcome
         finally:  # also when the leader is cancelled
             if brought is not None:
@@ -181,3 +185,8 @@ class ResponseCache(Delivering):
     def forget(self, tenant: str) -> int:
         """Delete all answers of a tenant that are there now, and return how many."""
         return self.store.forget(digest(tenant))
+
+
+def _is_too_late(request: Request, now: float) -> bool:
+    """Say whether a failure may be that of this caller's patience: others may have more."""
+    return request.deadline is not None and now > request.deadline - MOMENT_S

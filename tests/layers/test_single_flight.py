@@ -153,6 +153,16 @@ def test_a_leader_whose_patience_ends_hands_over_too() -> None:
     assert len(server.requests) == 2
 
 
+def test_in_a_fleet_too_a_leaders_patience_is_its_own() -> None:
+    """The second call goes on its way when the first one gives up, and not with its failure."""
+    silence = Fault("silence", end=1.5)
+    traffic = [Arrival(at, MODEL, 500, 50) for at in (0.0, 9.0)]
+    stack = [Deadline(10), ResponseCache(MemoryStore())]
+    result = simulate(traffic, stack=stack, api={"tier": None, "faults": [silence]})
+    assert list(result.calls["ok"]) == [False, True]
+    assert list(result.attempts["start_s"]) == [0, 10]
+
+
 def _on(world: World, layer: Deadline) -> Deadline:
     layer.clock = world.clock
     return layer
