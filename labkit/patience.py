@@ -7,7 +7,6 @@ whoever reads it.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from math import inf
@@ -21,12 +20,9 @@ from labkit.limits import Limits
 from labkit.reading import Vigil, in_time
 from labkit.resumed import Resumed, ResumedAsync
 from labkit.sdk_outcome import close, close_async, http_of
-from labkit.wakening import ALARM, AsyncAlarm
+from labkit.wakening import AsyncAlarm
 
 __all__ = ["limit", "limit_async", "wait", "wait_async"]
-
-GRACE_S = 0.02
-"""What the layers inside of a broken limit have for giving back what they took."""
 
 
 def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
@@ -49,22 +45,16 @@ def wait(limits: Limits, ask: Callable[[], Outcome]) -> Outcome:
 async def wait_async(limits: Limits, answer: Awaitable[Outcome]) -> Outcome:
     """Do the same for the async client; what is under way at the limit is cancelled.
 
-    The layers inside see that as a timeout (`labkit.wakening`).  Whoever waits on in spite of it,
-    such as somebody else's middleware, is cancelled for good a moment later.
+    The layers inside see that as a timeout: see `labkit.wakening`.
     """
-    left = None if limits.first == inf else limits.first - limits.clock.now()
-    timer, last = asyncio.timeout(left), asyncio.timeout(None if left is None else left + GRACE_S)
-    token = ALARM.set(AsyncAlarm(timer))
     try:
-        async with last, timer:
+        with AsyncAlarm(limits.first - limits.clock.now() if limits.first < inf else None) as alarm:
             outcome = await answer
     except TimeoutError as error:
-        if not timer.expired():
+        if not alarm.rung:
             raise
         return limits.outcome(cause=error)
-    finally:
-        ALARM.reset(token)
-    if timer.expired() and not outcome.ok:
+    if alarm.rung and not outcome.ok:
         await close_async(outcome)
         return limits.outcome(outcome)
     if outcome.ok and (response := http_of(outcome.value)) is not None:

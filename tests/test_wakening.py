@@ -18,7 +18,7 @@ from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.backoff import FullJitter
 from labkit.layers.deadline import Deadline
 from labkit.layers.retry import Retry
-from labkit.patience import GRACE_S
+from labkit.wakening import GRACE_S
 from tests.wire import PING, SILENCE, START, answer, stream
 from tests.world import Api, Passing, Script, Scripted, World
 
