@@ -8,7 +8,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.drivers import Layer
@@ -16,10 +16,14 @@ from labkit.errors import DeadlineExceeded
 from labkit.flow import Flow, Outcome, Request, Send, Sleep
 from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.backoff import FullJitter
+from labkit.layers.breaker import Breaker
+from labkit.layers.bulkhead import Bulkhead
+from labkit.layers.circuit import Circuit
 from labkit.layers.deadline import Deadline
 from labkit.layers.retry import Retry
+from labkit.layers.throttle import Throttle
 from labkit.wakening import GRACE_S
-from tests.wire import PING, SILENCE, START, answer, stream
+from tests.wire import CALL, PING, SILENCE, START, answer, refusal, stream
 from tests.world import Api, Passing, Script, Scripted, World
 
 DRIPS = stream(START, *[PING] * 200, every_s=1)
@@ -217,3 +221,47 @@ def test_the_task_goes_on_as_if_nobody_had_cancelled_it() -> None:
     stack = [Deadline(10), Retry(seed=1), inside]
     assert world.run(scene, Script(SILENCE), stack) == [0, 1]
     assert len(inside.outcomes) == 2
+
+
+REPLIES = [SILENCE, DRIPS, refusal(), answer(latency_s=0.5), answer(latency_s=3)]
+TIMES = st.integers(1, 6_000).map(lambda number: number / 1000)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(TIMES, TIMES, TIMES | st.none()), min_size=1, max_size=8),
+    st.lists(st.sampled_from(REPLIES), min_size=1, max_size=8),
+)
+def test_whoever_leaves_or_runs_out_of_time_holds_nothing(
+    callers: list[tuple[float, float, float | None]], replies: list[Any]
+) -> None:
+    """All have ended by their deadline, and places, turns, permits and tasks are given back."""
+    world, late = World("async"), list[float]()
+    bulkhead, throttle = Bulkhead(2, queue=3), Throttle(requests=120)
+    breaker = Breaker(lambda: Circuit(minimum=2, rest=1))
+    shared = [Retry(3, seed=1), breaker, throttle, bulkhead, AttemptTimeout(first_token=2)]
+
+    async def caller(api: Api, comes: float, patience: float, leaves: float | None) -> None:
+        await asyncio.sleep(comes)
+        layers: list[Layer] = [Deadline(patience), *shared]
+        layers[0].clock = world.clock
+        client = api.client.with_options(middleware=layers)
+        task = asyncio.ensure_future(client.messages.create(**CALL))
+        if leaves is not None:
+            asyncio.get_running_loop().call_later(leaves, task.cancel)
+        await asyncio.wait([task])
+        late.append(world.clock.now() - comes - patience)
+        if not task.cancelled():
+            task.exception()
+
+    async def scene(api: Api) -> int:
+        await asyncio.gather(*(caller(api, *times) for times in callers))
+        return len(asyncio.all_tasks())
+
+    for layer in shared:
+        layer.clock = world.clock
+    assert world.run(scene, Script(*replies)) == 1
+    assert max(late) < 0.001
+    assert bulkhead.places.under_way == bulkhead.places.waiting == 0
+    assert all(len(desk.line) == 0 for desk in throttle.desks.values())
+    assert all(len(circuit._probing) == 0 for circuit in breaker.circuits.values())
