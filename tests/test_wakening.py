@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from labkit.drivers import Layer
 from labkit.errors import DeadlineExceeded
-from labkit.flow import Flow, Outcome, Request, Send, Sleep
+from labkit.flow import Flow, Gate, Outcome, Request, Send, Sleep, Wait
 from labkit.layers.attempt_timeout import AttemptTimeout
 from labkit.layers.backoff import FullJitter
 from labkit.layers.breaker import Breaker
 from labkit.layers.bulkhead import Bulkhead
 from labkit.layers.circuit import Circuit
 from labkit.layers.deadline import Deadline
+from labkit.layers.hedge import Hedge
 from labkit.layers.retry import Retry
 from labkit.layers.throttle import Throttle
 from labkit.wakening import GRACE_S
@@ -86,6 +87,31 @@ def test_a_caller_who_leaves_as_the_alarm_rings_is_no_timeout(first: bool) -> No
     assert (inside.ended, inside.outcomes) == (1, [])
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_caller_who_leaves_at_the_end_of_a_wait_is_cancelled(first: bool) -> None:
+    """Though the layer would have gone on in the next moment."""
+
+    def patient(request: Request) -> Flow:
+        yield Wait(Gate(), request.deadline)
+        raise AssertionError("nobody is there any more")
+
+    world = World("async")
+    stack = [Deadline(10), Scripted(patient)]
+    with pytest.raises(asyncio.CancelledError):
+        world.run(lambda api: leaving(api, 10, first=first), Script(SILENCE), stack)
+
+
+def test_attempts_of_a_race_are_cancelled_when_it_ends_at_the_deadline() -> None:
+    """As in a fleet: they are the race's, which has said by then what came of it."""
+    world, inside, outside = World("async"), Passing(), Passing()
+    stack = [Deadline(10), outside, Hedge(1.0), inside]
+    with pytest.raises(DeadlineExceeded):
+        world.run(lambda api: api.create(), Script(SILENCE), stack)
+    assert (inside.outcomes, inside.ended) == ([], 2)
+    assert [outcome.reason for outcome in outside.outcomes] == ["DeadlineExceeded"]
+    assert world.clock.now() == 10
+
+
 def test_alarms_that_ring_at_once_are_one_timeout(world: World) -> None:
     """However many layers set them."""
     stack = [Deadline(10), AttemptTimeout(total=10), Passing(), Deadline(10), inside := Passing()]
@@ -110,13 +136,16 @@ def test_a_timeout_further_in_leaves_the_time_further_out(world: World) -> None:
 
 
 @pytest.mark.parametrize("limit", [Deadline(10), AttemptTimeout(total=10)])
-def test_after_the_alarm_nothing_inside_waits_or_is_sent(world: World, limit: Layer) -> None:
-    """A layer that sleeps and tries again ends there and then."""
+@pytest.mark.parametrize("wait", [Sleep(50), Wait(Gate(), 60.0)])
+def test_after_the_alarm_nothing_inside_waits_or_is_sent(
+    world: World, limit: Layer, wait: Sleep | Wait
+) -> None:
+    """A layer that waits and tries again ends there and then."""
 
     def stubborn(request: Request) -> Flow:
         while True:
             yield Send(request)
-            yield Sleep(50)
+            yield wait
 
     server = Script(SILENCE)
     with pytest.raises((DeadlineExceeded, anthropic.APITimeoutError)):
