@@ -17,12 +17,13 @@ runs under the sync SDK, under the async SDK and in a simulation: see `labkit.dr
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
+
+from msgspec import field
 
 from labkit.gate import Gate
 from labkit.outcome import Outcome, Used
-from labkit.records import record
+from labkit.records import Record
 
 __all__ = [
     "Do",
@@ -44,8 +45,7 @@ __all__ = [
 ]
 
 
-@record
-class Timeouts:
+class Timeouts(Record, frozen=True):
     """The seconds that parts of one attempt may take, None where there is no limit.
 
     `connect` to get a connection; `first_token` to the first content of a stream, or to the whole
@@ -59,8 +59,7 @@ class Timeouts:
     total: float | None = None
 
 
-@record
-class Request:
+class Request(Record, frozen=True):
     """One request as a layer sees it.
 
     `body` is the JSON body (never change it in place), `headers` what this call adds to the
@@ -90,37 +89,25 @@ class Request:
         earlier = deadline if self.deadline is None else min(deadline, self.deadline)
         if earlier == self.deadline:
             return self
-        return Request(  # `replace` would take three times as long
-            body=self.body,
-            path=self.path,
-            method=self.method,
-            stream=self.stream,
-            deadline=earlier,
-            timeout=self.timeout,
-            sdk_retries=self.sdk_retries,
-            headers=self.headers,
-        )
+        return self.replace(deadline=earlier)
 
 
 @final
-@record
-class Send:
+class Send(Record, frozen=True):
     """Pass the request on to the next layer; the flow is sent its `Outcome`."""
 
     request: Request
 
 
 @final
-@record
-class Sleep:
+class Sleep(Record, frozen=True):
     """Wait for `seconds`."""
 
     seconds: float
 
 
 @final
-@dataclass(frozen=True, slots=True, init=False)
-class Now:
+class Now(Record, frozen=True):
     """Ask for the time; the flow is sent a float of seconds."""
 
 
@@ -135,8 +122,7 @@ class Note:
 
 
 @final
-@record
-class Wait:
+class Wait(Record, frozen=True):
     """Wait for a gate, at most until a point in time on the driver's clock (None: for ever).
 
     The flow is sent True if the gate is open, False if `until` came first.  Whoever opens the
@@ -148,8 +134,7 @@ class Wait:
 
 
 @final
-@record
-class Start:
+class Start(Record, frozen=True):
     """Pass the request on without waiting for what comes of it; the flow is sent a `Ticket`.
 
     What is still under way when the flow ends, however it ends, is cancelled.  Under the sync
@@ -160,8 +145,7 @@ class Start:
 
 
 @final
-@record
-class Do:
+class Do(Record, frozen=True):
     """Have `work` done without the flows' lock: it takes real time, soon ends, and never raises."""
 
     work: Callable[[], Any]

@@ -15,7 +15,6 @@ from typing import Any
 import httpx2
 
 from labkit.outcome import Used
-from labkit.usage import UsedInFull
 from labkit.verdict import Watch
 
 __all__ = ["FLOW_LOCK", "StreamMeter", "meter_of", "read_usage"]
@@ -73,17 +72,15 @@ class StreamMeter:
 
 def read_usage(usage: object) -> Used | None:
     """Read the API's `usage`, None where a count is missing or none."""
-    counts = [
+    counts = (
         _member(usage, "input_tokens"),
         _member(usage, "output_tokens"),
         _member(usage, "cache_read_input_tokens") or 0,
         _member(usage, "cache_creation_input_tokens") or 0,
-    ]
+    )
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
     if whole and isinstance(usage, Mapping):
-        used = UsedInFull(*counts)
-        used.usage = usage
-        return used
+        return Used(*counts, usage)
     return None
 
 

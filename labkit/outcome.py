@@ -8,12 +8,14 @@ becomes an `Outcome`, and one place decides what is transient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
-from labkit.records import record
+from msgspec import Struct, field
+
+from labkit.records import Record
 
 __all__ = ["Meter", "Outcome", "Used", "retry_after_seconds"]
 
@@ -22,13 +24,17 @@ TRANSIENT_TYPES = frozenset({"overloaded_error", "api_error", "timeout_error"})
 SPEND_LIMITS = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
-class Used(NamedTuple):
-    """Tokens that an answer used, as its `usage` says; `input_tokens` are the uncached ones."""
+class Used(Record, frozen=True):
+    """Tokens that an answer used, as its `usage` says; `input_tokens` are the uncached ones.
+
+    `usage` is the whole of what the API says, where it is known: a price needs it.
+    """
 
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int = 0
     cache_written_tokens: int = 0
+    usage: Mapping[str, Any] | None = None
 
     @property
     def counted_input_tokens(self) -> int:
@@ -43,8 +49,7 @@ Meter: TypeAlias = Used | Callable[[Callable[[Used], object]], object]
 """What an answer used; or, while it is not known, what will tell whoever asks as soon as it is."""
 
 
-@record
-class Outcome:
+class Outcome(Struct):
     """One attempt's end.
 
     `status` is the HTTP status, None when no response arrived; `error` the exception to raise
@@ -63,22 +68,22 @@ class Outcome:
     error: Exception | None = None
     unreachable: bool = False
     value: Any = None
-    meter: Meter | None = field(default=None, repr=False, compare=False)
-    ok: bool = field(init=False, repr=False, compare=False)
+    meter: Meter | None = None
+    ok: bool = False
 
     def __post_init__(self) -> None:
         # Every layer asks, so it is worked out once.
         status = self.status
         fine = status is not None and 200 <= status < 300
-        self.ok = fine and self.error is None and self.error_type is None  # type: ignore[misc]
+        self.ok = fine and self.error is None and self.error_type is None
 
-    def when_used(self, tell: Callable[[Used], object]) -> None:
-        """Have `tell` told what the answer used: now, at the end of its stream, or never."""
+    def when_used(self, tell: Callable[..., object], *about: Any) -> None:
+        """Call `tell(*about, used)` with what was used: now, at the end of the stream, or never."""
         meter = self.meter
-        if type(meter) is Used:
-            tell(meter)
+        if isinstance(meter, Used):
+            tell(*about, meter)
         elif callable(meter):
-            meter(tell)
+            meter(partial(tell, *about))
 
     @property
     def retry_after(self) -> float | None:

@@ -11,17 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labkit.errors import UserError
-from labkit.outcome import Used
 
-__all__ = ["SubUsage", "Usage", "UsedInFull"]
+__all__ = ["SubUsage", "Usage"]
 
 MOST_TOKENS = 10**15
-
-
-class UsedInFull(Used):
-    """The tokens an answer used, with the API's whole `usage`, which a price needs."""
-
-    usage: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

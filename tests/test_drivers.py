@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -17,6 +16,7 @@ import pytest
 from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from labkit.clock import VirtualClock
 from labkit.drivers import Layer
@@ -253,7 +253,7 @@ def test_a_changed_body_arrives_on_the_wire_and_nowhere_else(world: World) -> No
     """Layers further in see it; layers further out, and the caller's own objects, do not."""
 
     def shorter(request: Request) -> Flow:
-        outcome: Outcome = yield Send(replace(request, body={**request.body, "max_tokens": 1}))
+        outcome: Outcome = yield Send(request.replace(body={**request.body, "max_tokens": 1}))
         return outcome
 
     server = Script(answer())
@@ -271,7 +271,7 @@ def test_every_attempt_may_have_a_body_of_its_own(world: World) -> None:
     def courses(request: Request) -> Flow:
         for tokens in (1, 2, 3):
             changed = {**request.body, "max_tokens": tokens}
-            outcome: Outcome = yield Send(replace(request, body=changed))
+            outcome: Outcome = yield Send(request.replace(body=changed))
         return outcome
 
     server = Script(answer("one"), answer("two"), answer("three"))
@@ -469,7 +469,7 @@ def test_a_layer_may_pass_an_outcome_on_with_something_added(world: World) -> No
 
     def marked(request: Request) -> Flow:
         outcome: Outcome = yield Send(request)
-        return replace(outcome, headers={**outcome.headers, "seen": "yes"})
+        return structs.replace(outcome, headers={**outcome.headers, "seen": "yes"})
 
     events = world.run(lambda api: api.events(), Script(stream(*EVENTS)), [Scripted(marked)])
     assert events[-1].type == "message_stop"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -91,7 +90,7 @@ def test_a_new_deadline_far_away_changes_nothing(api_request: APIRequest) -> Non
 def test_a_change_leaves_the_sdks_own_request_alone(api_request: APIRequest) -> None:
     """It may be sent again, as it was."""
     asked = request_of(api_request, None)
-    changed = replace(asked, body={"a": 1}, timeout=Timeouts(total=3))
+    changed = asked.replace(body={"a": 1}, timeout=Timeouts(total=3))
     outgoing = request_for(api_request, asked, changed, 3)
     assert outgoing is not api_request
     assert outgoing.json == {"a": 1}
@@ -137,7 +136,7 @@ class Limited(Layer):
 
     def flow(self, request: Request) -> Flow:
         """Set it."""
-        outcome: Outcome = yield Send(replace(request, timeout=Timeouts(total=self.seconds)))
+        outcome: Outcome = yield Send(request.replace(timeout=Timeouts(total=self.seconds)))
         return outcome
 
 

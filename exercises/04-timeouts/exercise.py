@@ -28,7 +28,7 @@
 #    that you are given has an earlier one, that one holds, and `within` sees to it.
 # 2. **Two clocks for each attempt.** No more than `first_token` seconds until the first content,
 #    and no more than `silence` seconds from content to content. A ping is no content.
-#    `replace(request, timeout=Timeouts(...))` sets clocks, and whoever sends the request obeys them.
+#    `request.replace(timeout=Timeouts(...))` sets clocks, and whoever sends the request obeys them.
 # 3. **Try again.** If the failure may pass, which `outcome.transient` knows, wait `pause` seconds
 #    and send again, up to `attempts` requests in all, the first one included. Anything else goes
 #    back at once, as it is.
@@ -47,8 +47,6 @@
 # ```
 
 # %% setup
-from dataclasses import replace
-
 from labkit import Layer, Now, Outcome, Send, Sleep
 from labkit.errors import DeadlineExceeded
 from labkit.flow import Timeouts
@@ -68,7 +66,7 @@ class MyDeadline(Layer):
         """Send, and while it makes sense, wait and send again; return the last outcome.
 
         now = yield Now()
-        request.within(now + 30), replace(request, timeout=Timeouts(...))
+        request.within(now + 30), request.replace(timeout=Timeouts(...))
         outcome = yield Send(request)     then ask outcome.transient, outcome.error
         yield Sleep(seconds)
         """
@@ -90,7 +88,7 @@ class MyDeadline(Layer):
 # 1. `began = yield Now()`
 # 2. `limited = request.within(began + self.seconds)`. From here on ask `limited.deadline`: it is the
 #    earlier of yours and of what the request brought along.
-# 3. put the clocks on it: `replace(limited, timeout=Timeouts(first_token=..., silence=...))`
+# 3. put the clocks on it: `limited.replace(timeout=Timeouts(first_token=..., silence=...))`
 #
 # One turn of the loop, with `attempt` counting from 0:
 #
@@ -107,7 +105,7 @@ class MyDeadline(Layer):
 # began = yield Now()
 # limited = request.within(began + self.seconds)
 # clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-# limited = replace(limited, timeout=clocks)
+# limited = limited.replace(timeout=clocks)
 # ```
 #
 # The question about the time, inside of it:
@@ -134,7 +132,7 @@ class MyDeadline(Layer):
         began = yield Now()
         limited = request.within(began + self.seconds)
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(limited, timeout=clocks)
+        limited = limited.replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -386,7 +384,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
         for attempt in range(self.attempts):
-            outcome = yield Send(replace(request, timeout=clocks))
+            outcome = yield Send(request.replace(timeout=clocks))
             if not outcome.transient or attempt == self.attempts - 1:
                 return outcome
             yield Sleep(self.pause)
@@ -397,7 +395,7 @@ class MyDeadline(MyDeadline):
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
         for attempt in range(self.attempts):
             limited = request.within((yield Now()) + self.seconds)
-            outcome = yield Send(replace(limited, timeout=clocks))
+            outcome = yield Send(limited.replace(timeout=clocks))
             if not outcome.transient or attempt == self.attempts - 1:
                 return outcome
             if (yield Now()) + self.pause >= limited.deadline:
@@ -416,7 +414,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request, deadline=began + self.seconds, timeout=clocks)
+        limited = request.replace(deadline=began + self.seconds, timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -430,7 +428,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -444,7 +442,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             now = yield Now()
@@ -460,7 +458,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(silence=self.silence)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -474,7 +472,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(total=self.first_token, silence=self.silence)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -491,7 +489,7 @@ class MyDeadline(MyDeadline):
         if self.began is None:
             self.began = yield Now()
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request.within(self.began + self.seconds), timeout=clocks)
+        limited = request.within(self.began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -505,7 +503,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(first_token=self.first_token)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:
@@ -519,7 +517,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         began = yield Now()
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request.within(began + self.seconds), timeout=clocks)
+        limited = request.within(began + self.seconds).replace(timeout=clocks)
         for attempt in range(self.attempts):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts - 1:

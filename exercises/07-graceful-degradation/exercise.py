@@ -50,8 +50,6 @@
 # ```
 
 # %% setup
-from dataclasses import replace
-
 from labkit import Layer, Note, Now, Outcome, Send
 from labkit.layers.rungs import cause
 
@@ -69,7 +67,7 @@ class MyLadder(Layer):
 
         outcome = yield Send(request)                  then ask outcome.ok, cause(outcome)
         now = yield Now()
-        replace(request, body=rung.ask(request.body))  another request
+        request.replace(body=rung.ask(request.body))   another request
         yield Note("rung", name=rung.name)             the label
         """
         raise NotImplementedError("write `flow` in your answer, and check again.")
@@ -145,7 +143,7 @@ class MyLadder(Layer):
             if cause(outcome) not in rung.on:
                 continue
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
             else:
                 message = rung.answer(request)
                 if message is None:
@@ -293,7 +291,7 @@ def check_another_model(answer):
             raise Wrong(
                 f"{name} leads to the next rung, which asks another model. Sent: {requests(seen)}; "
                 f"the caller got {seen.got}. Make the rung's body from the old one: "
-                "`Send(replace(request, body=rung.ask(request.body)))`."
+                "`Send(request.replace(body=rung.ask(request.body)))`."
             )
         demand_label(seen, "other model", "The other model's answer")
 
@@ -462,7 +460,7 @@ class MyLadder(MyLadder):
             if cause(outcome) not in rung.on:
                 continue
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
             else:
                 message = rung.answer(request)
                 outcome = Outcome(status=200, value=message) if message else outcome
@@ -480,7 +478,7 @@ class MyLadder(MyLadder):
             if outcome.ok:
                 break
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
                 name = rung.name
             elif (message := rung.answer(request)) is not None:
                 outcome, name = Outcome(status=200, value=message), rung.name
@@ -496,7 +494,7 @@ class MyLadder(MyLadder):
             if not cause(outcome):
                 break
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
                 name = rung.name
             elif (message := rung.answer(request)) is not None:
                 outcome, name = Outcome(status=200, value=message), rung.name
@@ -514,7 +512,7 @@ class MyLadder(MyLadder):
             if rung.answer is not None and (message := rung.answer(request)) is not None:
                 outcome, name = Outcome(status=200, value=message), rung.name
             elif rung.ask is not None and cause(outcome) in rung.on:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
                 name = rung.name
         yield Note("rung", name=name)
         return outcome
@@ -528,7 +526,7 @@ class MyLadder(MyLadder):
             if cause(outcome) not in rung.on:
                 continue
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
                 name = rung.name
             elif (message := rung.answer(request)) is not None:
                 outcome, name = Outcome(status=200, value=message), rung.name
@@ -545,10 +543,10 @@ class MyLadder(MyLadder):
             if cause(outcome) not in rung.on:
                 continue
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
                 if outcome.ok:
                     self.name = rung.name
-                    self.works = lambda same, ask=rung.ask: replace(same, body=ask(same.body))
+                    self.works = lambda same, ask=rung.ask: same.replace(body=ask(same.body))
             elif (message := rung.answer(request)) is not None:
                 outcome = Outcome(status=200, value=message)
             name = rung.name

@@ -413,7 +413,7 @@ def cached(arrivals):
     handbook = Block("system", b"handbook", 9_000, "5m")
     for number, each in enumerate(arrivals):
         rest = Block("messages", b"%d" % number, 10_000, None)
-        yield each._replace(prompt_tokens=10_000, prefix=Prefix((handbook, rest)))
+        yield each.replace(prompt_tokens=10_000, prefix=Prefix((handbook, rest)))
 
 
 def check_who_leaves_gives_back(answer):

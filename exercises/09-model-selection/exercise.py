@@ -35,7 +35,6 @@
 
 # %% setup
 import json
-from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -55,7 +54,7 @@ class Call(NamedTuple):
 
 def to(name, request):
     """Return the same request for another model."""
-    return replace(request, body={**request.body, "model": name})
+    return request.replace(body={**request.body, "model": name})
 
 
 def read(outcome):

@@ -174,7 +174,8 @@ def rehearse(
                 while True:
                     effect = flow.send(answer)
                     now += effect.seconds if isinstance(effect, Sleep) else 0.0
-                    answer = {Send: outcome, Now: now}.get(type(effect))
+                    answers: dict[type, Any] = {Send: outcome, Now: now}
+                    answer = answers.get(type(effect))
             except StopIteration:
                 gaps.append(watched.gaps)
     return gaps

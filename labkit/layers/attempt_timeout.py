@@ -7,8 +7,6 @@ words is served by clocks that count words.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 from labkit.drivers import Layer
 from labkit.flow import Flow, Outcome, Request, Send, Timeouts
 
@@ -50,12 +48,12 @@ class AttemptTimeout(Layer):
         if request.timeout is not None:
             pairs = zip(_lengths(timeouts), _lengths(request.timeout), strict=True)
             timeouts = Timeouts(*(_shorter(*pair) for pair in pairs))
-        outcome: Outcome = yield Send(replace(request, timeout=timeouts))
+        outcome: Outcome = yield Send(request.replace(timeout=timeouts))
         return outcome
 
 
 def _lengths(timeouts: Timeouts) -> list[float | None]:
-    return [getattr(timeouts, field.name) for field in fields(timeouts)]
+    return [timeouts.connect, timeouts.first_token, timeouts.silence, timeouts.total]
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

@@ -7,6 +7,8 @@ taken on top.  A call that is never sent gives everything back.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from labkit.flow import Used
 from labkit.layers.estimate import Estimate
 from labkit.layers.line import Amounts, Line, Tag
@@ -18,7 +20,7 @@ MOMENT = 1e-9
 """Seconds; what is due so soon is due."""
 
 
-class Booking:
+class Booking(Struct, eq=False):
     """What one call has booked: a request, `prompt` and `answer` in tokens that count.
 
     `guess` is the whole prompt as guessed from the request; `tag` its place while it waits in
@@ -26,14 +28,13 @@ class Booking:
     that it has been taken and not yet been settled.
     """
 
-    __slots__ = ("answer", "cost", "guess", "open", "prompt", "tag", "tenant")
-
-    def __init__(self, guess: float, prompt: float, answer: float) -> None:
-        self.guess, self.prompt, self.answer = guess, prompt, answer
-        self.cost = 0.0
-        self.tag: Tag | None = None
-        self.tenant = ""
-        self.open = False
+    guess: float
+    prompt: float
+    answer: float
+    cost: float = 0.0
+    tag: Tag | None = None
+    tenant: str = ""
+    open: bool = False
 
 
 class Desk:
@@ -106,7 +107,8 @@ class Desk:
             return
         booking.open = False
         counted = used.counted_input_tokens
-        self.input.give_back(booking.prompt - counted)
+        if counted != booking.prompt:
+            self.input.give_back(booking.prompt - counted)
         self.output.give_back(booking.answer - used.output_tokens)
         self.estimate.learn(booking.guess, counted, used.output_tokens)
 

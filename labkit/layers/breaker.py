@@ -108,11 +108,10 @@ class Breaker(Layer):
 
     def _circuit(self, request: Request) -> Circuit:
         model, speed = request.body.get("model", ""), request.body.get("speed", "standard")
-        key = (str(model), str(speed))
-        found = self.circuits.get(key)
-        if found is None:
-            found = self.circuits[key] = self._make()
-        return found
+        try:
+            return self.circuits[model, speed]
+        except (KeyError, TypeError):  # the first call, or nonsense in the body
+            return self.circuits.setdefault((str(model), str(speed)), self._make())
 
 
 def _refusal(circuit: Circuit, now: float) -> Outcome:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import TypeAlias
 
 from labkit.drivers import Layer
@@ -21,7 +20,7 @@ from labkit.flow import Flow, Note, Outcome, Request, Send, Used
 from labkit.layers.spending import Line, Spending, SpendingBook
 from labkit.layers.worst_case import BATCHES, FREE_PATHS, worst_case
 from labkit.pricing import cost, total
-from labkit.usage import Usage, UsedInFull
+from labkit.usage import Usage
 
 __all__ = ["Account", "Budget", "user_of"]
 
@@ -101,7 +100,7 @@ class Budget(Layer):
         unbilled = unsent or (outcome.status is not None and outcome.status >= 400)
         self.book.settle(line, Decimal(0) if unbilled else None, outcome.reason)
         if not unbilled:
-            outcome.when_used(partial(self._learn, line, str(request.model), outcome.reason))
+            outcome.when_used(self._learn, line, str(request.model), outcome.reason)
 
     def _learn(self, line: int, model: str, end: str, used: Used) -> None:
         try:
@@ -132,7 +131,7 @@ def _is_free(request: Request) -> bool:
 
 def _usage(used: Used) -> Usage:
     """Read the whole usage; four counts alone leave the lifetime of writes open: the dearer."""
-    if isinstance(used, UsedInFull):
+    if used.usage is not None:
         return Usage.from_api(used.usage)
     return Usage(
         input_tokens=used.input_tokens,

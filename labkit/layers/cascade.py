@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from labkit.drivers import Layer
@@ -76,7 +75,7 @@ class Cascade(Layer):
 
 
 def _to(model: str, request: Request) -> Request:
-    return replace(request, body=body_for(request.body, model))
+    return request.replace(body=body_for(request.body, model))
 
 
 def _message(outcome: Outcome) -> Mapping[str, Any]:

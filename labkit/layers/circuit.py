@@ -21,7 +21,10 @@ CLOSED = State.CLOSED  # looked up for every call, and a member of an Enum is sl
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """Leave to make one call, unlike any other; `generation` tells a late result from a current."""
+    """Leave to make a call; `generation` tells a late result from a current one.
+
+    Each probe has one of its own, and so has each call whose length matters; others share theirs.
+    """
 
     generation: int
     probe: bool
@@ -83,11 +86,13 @@ class Circuit:
         self._trips = 0
         self._good_probes = 0
         self._probing: list[Permit] = []
+        self._pass = Permit(0, False, 0.0)
 
     def admit(self, now: float) -> Permit | None:
         """Return a permit for one call, or None because the circuit is open."""
         if self.state is CLOSED:
-            return Permit(self.generation, False, now)
+            timed = self.slow_after is not None
+            return Permit(self.generation, False, now) if timed else self._pass
         self._notice_time(now)
         if self.state in (State.OPEN, State.FORCED_OPEN):
             return None
@@ -175,6 +180,7 @@ class Circuit:
     def _change(self, event: str, now: float) -> None:
         self.state = TRANSITIONS[self.state, event]
         self.generation += 1
+        self._pass = Permit(self.generation, False, now)
         self._good_probes = 0
         self._probing.clear()
         if self.state is State.OPEN:

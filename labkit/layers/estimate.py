@@ -43,7 +43,8 @@ class Estimate:
         """Learn from an answer of `output` tokens to a prompt that was guessed and that counted."""
         self.output += NEWEST * (output - self.output)
         if guess > 0:
-            weight = NEWEST if self._guessed else 1.0
-            self._guessed += weight * (guess - self._guessed)
-            self._used += weight * (counted - self._used)
-            self.counted = self._used / self._guessed
+            guessed, used = self._guessed, self._used
+            weight = NEWEST if guessed else 1.0
+            self._guessed = guessed = guessed + weight * (guess - guessed)
+            self._used = used = used + weight * (counted - used)
+            self.counted = used / guessed

@@ -14,7 +14,6 @@ a breaker further in decides whether that is worth a request.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -123,7 +122,7 @@ def _is_for_a_message(request: Request) -> bool:
 
 def _ask(request: Request, patience: float | None) -> Flow:
     if patience is not None and request.stream:
-        request = replace(request, timeout=_sooner(request.timeout, patience))
+        request = request.replace(timeout=_sooner(request.timeout, patience))
     elif patience is not None:
         request = request.within((yield Now()) + patience)
     outcome: Outcome = yield Send(request)
@@ -136,7 +135,7 @@ def _sooner(timeouts: Timeouts | None, patience: float) -> Timeouts:
         return Timeouts(first_token=patience)
     if timeouts.first_token is not None:
         patience = min(patience, timeouts.first_token)
-    return replace(timeouts, first_token=patience)
+    return timeouts.replace(first_token=patience)
 
 
 def _fits(rung: Rung, why: str, request: Request, limited: bool) -> Generator[Effect, Any, bool]:
@@ -164,7 +163,7 @@ def _labelled(outcome: Outcome, name: str) -> str:
 def _try(rung: Rung, request: Request) -> Generator[Effect, Any, Outcome | None]:
     if rung.ask is not None:
         outcome: Outcome = yield from _ask(
-            replace(request, body=rung.ask(request.body)), rung.patience
+            request.replace(body=rung.ask(request.body)), rung.patience
         )
         return outcome
     found = rung.answer(request) if rung.answer is not None else None

@@ -47,13 +47,16 @@ class Quota:
 
     def take_if_ready(self, amount: float, now: float) -> bool:
         """Book an amount if it may be taken now, and say whether it could."""
-        if now > self._at:
-            level = self.level + (now - self._at) * self.per_second
-            self.level = level if level < self.burst else self.burst
+        level, burst, at = self.level, self.burst, self._at
+        if now > at:
+            level += (now - at) * self.per_second
+            if level > burst:
+                level = burst
             self._at = now
-        if self.level < amount and self.level < self.burst:
+        if level < amount and level < burst:
+            self.level = level
             return False
-        self.level -= amount
+        self.level = level - amount
         self.taken += amount
         return True
 

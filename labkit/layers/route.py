@@ -13,7 +13,7 @@ which are the same in every turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from labkit.drivers import Layer
@@ -50,12 +50,12 @@ class Route(Layer):
         rule = self._rule(request) if request.model is not None else None
         if rule is not None:
             yield Note("route", to=rule.model, rule=rule.name or rule.model)
-            request = replace(request, body=body_for(request.body, rule.model, rule.effort))
+            request = request.replace(body=body_for(request.body, rule.model, rule.effort))
         outcome: Outcome = yield Send(request)
         return outcome
 
     def _rule(self, request: Request) -> Rule | None:
-        opening = replace(request, body=_opening(request.body))
+        opening = request.replace(body=_opening(request.body))
         return next((rule for rule in self.rules if rule.when(opening)), None)
 
 

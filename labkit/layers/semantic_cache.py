@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -161,4 +161,4 @@ def _without(question: str, request: Request) -> Request:
     """Return the request with nothing in the place of its question."""
     if not question:
         return request
-    return replace(request, body={**request.body, "messages": request.body["messages"][:-1]})
+    return request.replace(body={**request.body, "messages": request.body["messages"][:-1]})

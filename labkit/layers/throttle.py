@@ -110,7 +110,7 @@ class Throttle(Layer):
         return late or turn > began + self.longest_wait
 
     def _desk(self, request: Request) -> LearningDesk:
-        pool = self.pool(request) if self.pool is not None else str(request.body.get("model"))
+        pool = str(request.body.get("model")) if self.pool is None else self.pool(request)
         found = self.desks.get(pool)
         if found is None:
             found = self.desks[pool] = self._make()
@@ -124,7 +124,7 @@ def _refusal(wait: float) -> Outcome:
 def _settle(desk: Desk, booking: Booking, outcome: Outcome) -> None:
     """Return what the server refused or a layer further in never sent; settle answers."""
     if outcome.ok:
-        outcome.when_used(partial(desk.settle, booking))
+        outcome.when_used(desk.settle, booking)
     elif outcome.status == 429 or isinstance(outcome.error, Refused):
         desk.give_back(booking)
     elif outcome.status is not None:  # without one nobody knows what the server still did

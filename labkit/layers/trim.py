@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
-from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -74,9 +72,9 @@ class Trim(Layer):
             yield Note("trim", **_told(trimmed))
         if trimmed.advice:
             yield Note("advice", text=trimmed.advice)
-        sent = request if trimmed.body is request.body else replace(request, body=trimmed.body)
+        sent = request if trimmed.body is request.body else request.replace(body=trimmed.body)
         outcome: Outcome = yield Send(sent)
-        outcome.when_used(partial(self._learn, window, trimmed))
+        outcome.when_used(self._learn, window, trimmed)
         return outcome
 
     def _learn(self, window: Window, trimmed: Trimmed, used: Used) -> None:

@@ -24,29 +24,22 @@ class Cancelled(Exception):
 CANCELLED = Outcome(error=Cancelled("the attempt was cancelled"))
 
 
-class Branch(Call):
-    """A request that a call has started; `attempts` is the number its latest has in the call."""
+class Branch(Call, eq=False, kw_only=True):
+    """A request that a call (`root`) has started; it counts its attempts together with it."""
 
-    __slots__ = ("_latest", "_root", "turn")
-    _root: Call
-    turn: int  # type: ignore[misc]
+    root: Call
 
-    def __init__(self, starter: Call, turn: int, steps: Steps) -> None:
-        self.number = starter.number
-        self.arrival = starter.arrival
-        self.flows = [ABOVE] * (len(starter.flows) - 1) + [steps]
-        self.turn = turn
-        self._root = starter._root if isinstance(starter, Branch) else starter
-        self._latest = 0
+    @classmethod
+    def of(cls, starter: Call, turn: int, steps: Steps) -> Branch:
+        """Return a branch whose stack begins where its starter's ends."""
+        flows = [ABOVE] * (len(starter.flows) - 1) + [steps]
+        root = starter.root if isinstance(starter, Branch) else starter
+        return cls(starter.number, starter.arrival, flows, turn=turn, root=root)
 
-    @property
-    def attempts(self) -> int:
-        """The number of its latest attempt; setting it counts another."""
-        return self._latest
-
-    @attempts.setter
-    def attempts(self, _: int) -> None:
-        self._latest = self._root.attempts = self._root.attempts + 1
+    def next_attempt(self) -> int:
+        """Return the number that the attempt has in the whole call."""
+        self.root.attempts += 1
+        return self.root.attempts
 
 
 class Waiting:
@@ -163,7 +156,7 @@ class Grove:
         if not isinstance(starter, _Starter):
             starter = call.flows[-1] = _Starter(self, starter)
         self._started += 1
-        branch = Branch(call, self._started, _steps(effect.request, ticket))
+        branch = Branch.of(call, self._started, _steps(effect.request, ticket))
         starter.started.append((branch, ticket))
         self.stage.advance(branch, None)
         return ticket

@@ -7,8 +7,8 @@ request draws never shifts what another one gets.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
+from math import cos, exp, log, sin, sqrt, tau
 from statistics import NormalDist
 from typing import TypeVar
 
@@ -45,7 +45,7 @@ class Dice:
 
     def lognormal(self, sigma: float) -> float:
         """Draw a factor with median 1 whose logarithm is normal with this sigma."""
-        return math.exp(sigma * NORMAL.inv_cdf(max(self.random(), 1e-12)))
+        return exp(sigma * NORMAL.inv_cdf(max(self.random(), 1e-12)))
 
     def some(self, things: Sequence[T], count: int) -> list[T]:
         """Draw `count` different things, in drawn order."""
@@ -64,6 +64,6 @@ def bell_pair(uniform: Callable[[], float]) -> tuple[float, float]:
     `uniform` draws from [0, 1).  The method is that of G. Box and M. Muller (1958): cheaper than
     two single draws, and the same in every version of Python.
     """
-    turn = math.tau * uniform()
-    radius = math.sqrt(-2.0 * math.log(1.0 - uniform()))
-    return math.cos(turn) * radius, math.sin(turn) * radius
+    turn = tau * uniform()
+    radius = sqrt(-2.0 * log(1.0 - uniform()))
+    return cos(turn) * radius, sin(turn) * radius

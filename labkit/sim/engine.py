@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import exp
+
+from msgspec import Struct
 
 from labkit.catalog import Model
 from labkit.errors import UserError
@@ -19,7 +20,7 @@ from labkit.sim.dice import bell_pair
 from labkit.sim.fault_problems import check_faults
 from labkit.sim.faults import Fault
 from labkit.sim.figures import need_numbers
-from labkit.sim.gate import Gate
+from labkit.sim.gate import NONE, Gate
 from labkit.sim.latency import ASSUMED, SPREAD, USUAL
 from labkit.sim.limits import RateLimiter, Refusal
 from labkit.sim.prefix import Prefix
@@ -34,8 +35,7 @@ USUAL_MINIMUM = 512
 Fable 5.1 have it."""
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(Struct):
     """What matters about a request.
 
     `prompt_tokens` is the whole prompt; `prefix` its blocks where prompt caching is asked for;
@@ -49,8 +49,7 @@ class Ask:
     prefix: Prefix | None = None
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(Struct):
     """What happens to one request that arrived at `at`.
 
     `fault` strikes it, or `refusal` is the rate limit it crosses, or neither.  An answer has
@@ -107,7 +106,6 @@ class Engine:
         need_numbers("An API", seed=seed, comfortable=comfortable)
         if comfortable is not None and not comfortable >= 1:
             raise UserError(f"At least one answer is comfortable, so not {comfortable}.")
-        self.faults = tuple(faults)
         self.comfortable = comfortable
         self.gate = Gate(tier=tier, ramp=ramp, spend_cap=spend_cap)
         self.log = log
@@ -118,18 +116,20 @@ class Engine:
         self._dice = random.Random(seed)
         self._cache = PromptCache()
         self._under_way: list[float] = []
+        self._counts = self.gate.limits or comfortable is not None
+        self._windows = [(fault, fault.start, fault.end, fault.share) for fault in faults]
 
     def strike(self, now: float, *, model_name: str = "", path: str = "") -> Fault | None:
         """Count a request that arrives at `now` and return the fault that strikes it, if any."""
         self.requests = number = self.requests + 1
         self.asked, self.struck, self.decided = model_name, None, None
-        for fault in self.faults:
-            roll = self._dice.random() if fault.share < 1 else 0.0
-            within = fault.start <= now < fault.end and roll < fault.share  # spares most the rest
+        for fault, start, end, share in self._windows:
+            roll = self._dice.random() if share < 1 else 0.0
+            within = start <= now < end and roll < share  # spares most requests the rest
             if within and fault.strikes(number, now, roll, model_name=model_name, path=path):
                 self.struck = fault
-                break
-        return self.struck
+                return fault
+        return None
 
     def decide(self, ask: Ask, now: float, fault: Fault | None) -> Decision:
         """Decide what happens to a counted request (`now` in seconds, never backwards)."""
@@ -143,11 +143,12 @@ class Engine:
         if served and self.gate.limits:
             refusal = self.gate.admit(ask.model, prompt, now)
         output, first, duration = self._times(ask, prompt, now)
-        number, limits = self.requests, self.gate.headers(ask.model.id, now)
+        limits = self.gate.headers(ask.model.id, now) if self._counts else NONE
+        number, whole = self.requests, ask.prompt_tokens
         self.decided = decision = Decision(
-            number, now, ask.prompt_tokens, cached, fault, refusal, output, first, duration, limits
+            number, now, whole, cached, fault, refusal, output, first, duration, limits
         )
-        if served and refusal is None:
+        if served and refusal is None and (self._counts or cached is not None):
             self._carry_out(ask, decision)
         if self.log is not None:
             self.log(_line(ask, decision))
@@ -159,8 +160,7 @@ class Engine:
 
     def _times(self, ask: Ask, prompt: int, now: float) -> tuple[int, float, float]:
         """Draw (tokens of an answer, seconds to the first, seconds to the last)."""
-        speed = ASSUMED.get(ask.model.line, USUAL)
-        uniform = self._dice.random
+        speed, uniform = ASSUMED.get(ask.model.line, USUAL), self._dice.random
         output = ask.output_tokens
         if output is None:
             output = max(1, round(USUAL_OUTPUT * exp(SPREAD * bell_pair(uniform)[0])))

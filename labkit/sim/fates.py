@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from labkit.flow import Outcome, Request, Used
 from labkit.sim.breakage import DROP
@@ -29,8 +29,7 @@ ANSWERED_OTHERWISE = (*STOPS, "no_message_stop", "malformed_json")
 """What a layer takes for an answer: only who reads the words finds out."""
 
 
-@dataclass(slots=True)
-class Fate:
+class Fate(Struct):
     """What an attempt comes to: after how long, as what, and the tokens billed for it.
 
     `input_tokens` are those of the whole prompt; `cached` is how it divides where the prompt
@@ -65,8 +64,8 @@ def fate(decision: Decision, patience: float) -> Fate:
     tokens count as billed (claude-api.md 9.2: nothing makes a retried POST free).
     """
     if decision.fault is None and decision.refusal is None and decision.duration_s <= patience:
-        prompt, output = decision.prompt_tokens, decision.output_tokens
-        return Fate(decision.duration_s, _answer(decision, output), prompt, output, decision.cached)
+        prompt, output, cached = decision.prompt_tokens, decision.output_tokens, decision.cached
+        return Fate(decision.duration_s, _answer(decision, output), prompt, output, cached)
     seconds, outcome, bills = _unhurried(decision)
     if seconds > patience:
         seconds, outcome = max(0.0, patience), TIMED_OUT

@@ -16,7 +16,7 @@ from typing import Any
 from labkit.catalog import Model, model
 from labkit.errors import DeadlineExceeded, Deadlock, UserError
 from labkit.flow import Effect, Flow, Note, Now, Outcome, Request, Send, Sleep, Start, Wait
-from labkit.sim.branches import Event, Grove
+from labkit.sim.branches import Event, Grove, Waiting
 from labkit.sim.engine import Ask, Engine
 from labkit.sim.error_answers import ERROR_LATENCY_S
 from labkit.sim.fates import Fate, fate, patience_of
@@ -76,10 +76,10 @@ class Fleet:
             self.now, _, call, answer = heappop(events)
             if answer is None:
                 self.advance(call, None)
-            elif isinstance(answer, Fate):
+            elif type(answer) is Fate:
                 self.sink.attempt(call, self.now, answer)
                 self.advance(call, answer.outcome)
-            elif answer.end():
+            elif type(answer) is Waiting and answer.end():
                 self.advance(call, answer.gate.is_open)
 
     def _begin(self, arrival: Arrival, at: float) -> None:
@@ -87,11 +87,12 @@ class Fleet:
             raise UserError(f"Traffic runs backwards: {at:g} s comes after {self.now:g} s.")
         self.now = at
         self._calls += 1
-        _, name, prompt, output, most, _, _ = arrival
+        name, prompt = arrival.model, arrival.prompt_tokens
+        output, most = arrival.output_tokens, arrival.max_tokens
         if prompt < 0 or most < 0 or (output is not None and output < 0):
             raise UserError(f"No call has less than 0 tokens, but there is {arrival!r}.")
         body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
-        self.advance(Call(self._calls, arrival, self._layers[0](Request(body))), None)
+        self.advance(Call(self._calls, arrival, [self._layers[0](Request(body))]), None)
 
     def advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
@@ -104,7 +105,7 @@ class Fleet:
                 value = end.value
                 if type(value) is not Outcome:
                     raise TypeError(f"A flow must return an Outcome, not {value!r}.") from None
-                flows.pop()
+                del flows[-1]
                 if not flows:
                     self.sink.call(call, now, value)
                     return
@@ -146,7 +147,7 @@ class Fleet:
 
     def _attempt(self, call: Call, now: float, request: Request) -> None:
         body, deadline = request.body, request.deadline
-        call.attempts += 1
+        call.attempts = call.next_attempt()
         call.sent_at = now
         call.model = name = body["model"]
         asked = self._models.get(name) or self._models.setdefault(name, model(name))

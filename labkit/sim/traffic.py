@@ -14,10 +14,10 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log
-from typing import NamedTuple
 
 from labkit.catalog import role
 from labkit.errors import UserError
+from labkit.records import Record
 from labkit.sim.dice import bell_pair
 from labkit.sim.figures import need_numbers
 from labkit.sim.prefix import Prefix
@@ -42,7 +42,7 @@ ROUNDING = 1 + 1e-9
 """How far a rate may stray above its most."""
 
 
-class Arrival(NamedTuple):
+class Arrival(Record, frozen=True):
     """A call that somebody makes at `at` (seconds); sizes are in tokens.
 
     `output_tokens` None lets the engine draw the length; `kind` is free for the scenario.

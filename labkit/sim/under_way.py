@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from labkit.flow import Do, Flow, Note, Outcome, Request
 from labkit.sim.fates import Fate
@@ -34,22 +36,23 @@ class Steps(Protocol):
         ...
 
 
-class Call:
+class Call(Struct, eq=False):
     """A call under way: its flows, outermost first, and how many attempts it has made.
 
     `model` and `sent_at` are those of the latest attempt.
     """
 
-    __slots__ = ("arrival", "attempts", "flows", "model", "number", "sent_at")
-    model: str
-    sent_at: float
-    turn: ClassVar[int] = 0
+    number: int
+    arrival: Arrival
+    flows: list[Steps]
+    attempts: int = 0
+    model: str = ""
+    sent_at: float = 0.0
+    turn: int = 0
 
-    def __init__(self, number: int, arrival: Arrival, outermost: Steps) -> None:
-        self.number = number
-        self.arrival = arrival
-        self.flows = [outermost]
-        self.attempts = 0
+    def next_attempt(self) -> int:
+        """Return the number that the attempt has which begins now."""
+        return self.attempts + 1
 
     def __lt__(self, other: Call) -> bool:
         """Tell simultaneous events of one call apart, by the turns of its branches."""

@@ -74,7 +74,7 @@ class MyDeadline(MyDeadline):
     def flow(self, request):
         deadline = (yield Now()) + self.seconds
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
-        limited = replace(request, timeout=clocks).within(deadline)
+        limited = request.replace(timeout=clocks).within(deadline)
         for attempt in range(1, self.attempts + 1):
             outcome = yield Send(limited)
             if not outcome.transient or attempt == self.attempts:
@@ -95,7 +95,7 @@ class MyDeadline(MyDeadline):
         if request.deadline is not None:
             deadline = min(deadline, request.deadline)
         clocks = Timeouts(first_token=self.first_token, silence=self.silence, total=self.seconds)
-        limited = replace(request, timeout=clocks, deadline=deadline)
+        limited = request.replace(timeout=clocks, deadline=deadline)
         attempt = 1
         while True:
             outcome = yield Send(limited)
@@ -134,7 +134,7 @@ class MyDeadline(MyDeadline):
         limited = request.within((yield Now()) + self.seconds)
         clocks = Timeouts(first_token=self.first_token, silence=self.silence)
         for attempt in range(self.attempts):
-            outcome = yield Send(replace(limited, timeout=clocks))
+            outcome = yield Send(limited.replace(timeout=clocks))
             late = (yield Now()) + self.pause >= limited.deadline
             if not outcome.transient or attempt == self.attempts - 1 or late:
                 return outcome

@@ -76,7 +76,7 @@ class MyLadder(MyLadder):
             return first
         rung = left.pop(0)
         if rung.ask:
-            latest = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+            latest = yield from self.in_time(request.replace(body=rung.ask(request.body)))
         elif (message := rung.answer(request)) is not None:
             latest = Outcome(status=200, value=message)
         if latest.ok:
@@ -106,7 +106,7 @@ class MyLadder(MyLadder):
             if cause(outcome) not in rung.on:
                 continue
             if rung.ask is not None:
-                outcome = yield from self.in_time(replace(request, body=rung.ask(request.body)))
+                outcome = yield from self.in_time(request.replace(body=rung.ask(request.body)))
             else:
                 outcome = Outcome(status=200, value=rung.answer(request))
             name = rung.name

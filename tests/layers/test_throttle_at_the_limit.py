@@ -97,7 +97,7 @@ def cached(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     handbook = Block("system", b"handbook", 9_000, "5m")
     for number, arrival in enumerate(arrivals):
         rest = Block("messages", b"%d" % number, 10_000, None)
-        yield arrival._replace(prompt_tokens=10_000, prefix=Prefix((handbook, rest)))
+        yield arrival.replace(prompt_tokens=10_000, prefix=Prefix((handbook, rest)))
 
 
 def test_reads_from_the_prompt_cache_leave_the_limit_to_others() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from math import inf
 from typing import Any
 
 import httpx2
 import pytest
 from anthropic import Anthropic, AnthropicError, APIError
+from msgspec.structs import replace
 
 from labkit.catalog import model
 from labkit.clock import VirtualClock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,7 +135,7 @@ class Elsewhere:
         """Ask both."""
         yield Send(request)
         other = {**request.body, "model": "claude-haiku-5-5"}
-        outcome: Outcome = yield Send(replace(request, body=other))
+        outcome: Outcome = yield Send(request.replace(body=other))
         return outcome
 
 
