@@ -74,7 +74,8 @@ class MyMemory:
     """Hold the conversations of many users, archived whole and sent short."""
 
     def __init__(self, archive, write, high, low):
-        self.archive = archive  # archive.start(user) -> number; archive.append(user, number, *messages)
+        # archive.start(user) -> number; archive.append(user, number, *messages)
+        self.archive = archive
         self.write = write      # write(text) -> summary; may raise any Exception
         self.high = high        # tokens: above this, fold
         self.low = low          # tokens: down to this
@@ -143,7 +144,8 @@ class MyMemory:
     """Hold the conversations of many users, archived whole and sent short."""
 
     def __init__(self, archive, write, high, low):
-        self.archive = archive  # archive.start(user) -> number; archive.append(user, number, *messages)
+        # archive.start(user) -> number; archive.append(user, number, *messages)
+        self.archive = archive
         self.write = write      # write(text) -> summary; may raise any Exception
         self.high = high        # tokens: above this, fold
         self.low = low          # tokens: down to this
