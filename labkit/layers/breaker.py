@@ -75,13 +75,14 @@ class Breaker(Layer):
                 yield Note("refused", by="breaker", state=circuit.state.value)
                 return _refusal(circuit, now)
             outcome: Outcome = yield Send(request)
-            failed, was = verdict(outcome), circuit.state
-            if failed is not None:
-                now, was = (yield Now()), circuit.state
-                circuit.record(permit, now, failed=failed)
-                if request.stream and not failed:
-                    self._read_on_later(outcome, circuit, permit)
-                permit = None
+            failed = verdict(outcome)
+            if failed is None:
+                return outcome
+            now, was = (yield Now()), circuit.state
+            circuit.record(permit, now, failed=failed)
+            if request.stream and not failed:
+                self._read_on_later(outcome, circuit, permit)
+            permit = None
         finally:  # a call that was cut short, or says nothing, gives its permit back
             if permit is not None:
                 circuit.cancel(permit)

@@ -110,11 +110,11 @@ class Throttle(Layer):
         return late or turn > began + self.longest_wait
 
     def _desk(self, request: Request) -> LearningDesk:
-        pool = str(request.body.get("model")) if self.pool is None else self.pool(request)
-        found = self.desks.get(pool)
-        if found is None:
-            found = self.desks[pool] = self._make()
-        return found
+        pool: Any = request.body.get("model", "") if self.pool is None else self.pool(request)
+        try:
+            return self.desks[pool]
+        except (KeyError, TypeError):  # the first call, or nonsense in the body
+            return self.desks.setdefault(str(pool), self._make())
 
 
 def _refusal(wait: float) -> Outcome:

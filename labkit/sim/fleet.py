@@ -40,7 +40,8 @@ class Fleet:
     def __init__(self, stack: Sequence[Layered], engine: Engine, sink: Sink) -> None:
         self.engine, self.sink = engine, sink
         self.now, self._calls = 0.0, 0
-        self._layers: list[Callable[[Request], Flow]] = [layer.flow for layer in stack] or [_plain]
+        flows: list[Callable[[Request], Flow]] = [layer.flow for layer in stack] or [_plain]
+        self._outermost, self._layers = flows[0], [*flows, None]  # behind the last is the API
         self.events: list[Event] = []
         self._grove = Grove(self)
         self._models: dict[str, Model] = {}
@@ -92,7 +93,7 @@ class Fleet:
         if prompt < 0 or most < 0 or (output is not None and output < 0):
             raise UserError(f"No call has less than 0 tokens, but there is {arrival!r}.")
         body = {"model": name, "max_tokens": most, "prompt_tokens": prompt, "output_tokens": output}
-        self.advance(Call(self._calls, arrival, [self._layers[0](Request(body))]), None)
+        self.advance(Call(self._calls, arrival, [self._outermost(Request(body))]), None)
 
     def advance(self, call: Call, value: Any) -> None:
         """Run a call's flows until they wait for something, or the call has ended."""
@@ -118,11 +119,11 @@ class Fleet:
                 request = effect.request
                 if request.deadline is not None and now >= request.deadline:
                     value = _too_late()
-                elif len(flows) == len(layers):
+                elif (layer := layers[len(flows)]) is None:
                     self._attempt(call, now, request)
                     return
                 else:
-                    flow = layers[len(flows)](request)
+                    flow = layer(request)
                     flows.append(flow)
                     send, value = flow.send, None
             else:
@@ -147,8 +148,7 @@ class Fleet:
 
     def _attempt(self, call: Call, now: float, request: Request) -> None:
         body, deadline = request.body, request.deadline
-        call.attempts = call.next_attempt()
-        call.sent_at = now
+        call.attempts, call.sent_at = call.next_attempt(), now
         call.model = name = body["model"]
         asked = self._models.get(name) or self._models.setdefault(name, model(name))
         patience = patience_of(request, now)
