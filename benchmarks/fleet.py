@@ -5,7 +5,7 @@ processes.  Both run in one go, in turn; printed are attempts a second of CPU ti
 what became of the calls on either side, and how much memory a run takes that streams its rows to
 files.  The script fails where the two do not agree within four standard errors.
 
-    uv run python benchmarks/fleet.py [--hours 1] [--rate 100] [--rounds 5]
+    uv run python benchmarks/fleet.py [--hours 1] [--rate 100] [--rounds 7]
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=100.0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     hours, rate = options.hours, options.rate
     ours, theirs = [], []
