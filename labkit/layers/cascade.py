@@ -53,7 +53,8 @@ class Cascade(Layer):
         if request.model is None or not request.path.partition("?")[0].endswith("/v1/messages"):
             passed: Outcome = yield Send(request)
             return passed
-        for model, least in zip(self.models, () if request.stream else self.thresholds):  # noqa: B905
+        thresholds = () if request.stream else self.thresholds
+        for model, least in zip(self.models, thresholds, strict=False):
             outcome: Outcome = yield Send(_to(model, request))
             if not outcome.ok:
                 return outcome
