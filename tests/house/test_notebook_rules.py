@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from labkit.catalog import models
+from labkit.lab import doctor
 from tests.house.notebook_rules import (
     MODEL_ID,
     Notebook,
@@ -25,6 +26,11 @@ def test_lessons_install_nothing_and_name_models_by_role() -> None:
 def test_lessons_were_run_from_top_to_bottom() -> None:
     """Stored outputs come from one run, and an error is there on purpose or not at all."""
     assert {name: found for name, book in LESSONS.items() if (found := run_faults(book))} == {}
+
+
+def test_the_doctor_finds_the_outputs_of_other_code_nowhere() -> None:
+    """After any change of a cell or a recording its notebook has been run again."""
+    assert list(doctor.notebooks()) == []
 
 
 def test_pictures_in_lessons_have_words() -> None:
