@@ -10,6 +10,9 @@ import pytest
 from labkit.batch_interrupt import interrupt_held
 
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
+
 def press() -> None:
     """Press Ctrl-C."""
     signal.raise_signal(signal.SIGINT)

@@ -333,6 +333,7 @@ def test_ctrl_c_cancels_and_the_next_run_pays_only_for_the_rest(bench: Bench) ->
     once_each(bench, 1000)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_a_batch_is_created_waits_for_its_id_and_cancels_it(bench: Bench) -> None:
     """No batch is left behind that nobody knows of."""
 

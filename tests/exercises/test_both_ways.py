@@ -48,4 +48,4 @@ def test_the_notebook_and_the_terminal_give_the_same_verdict(
         nbformat.write(handed_in, path)  # type: ignore[no-untyped-call]
         verdict = judge_notebook(exercise, path)
         assert cell.outputs[0].data["text/plain"] == str(verdict)
-        assert verdict == judge(exercise, exercise.answered(Code(text, source)))
+    assert verdict == judge(exercise, exercise.answered(Code(text, source)))  # the wrong answer
