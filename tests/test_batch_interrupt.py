@@ -9,7 +9,6 @@ import pytest
 
 from labkit.batch_interrupt import interrupt_held
 
-
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
