@@ -15,6 +15,14 @@ from pathlib import Path
 __all__ = ["code_of", "mark_of", "open_owned", "transaction"]
 
 
+class _Released(sqlite3.Connection):
+    """A connection that is closed when nobody holds it any more: a layer has no end of its own."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):  # in another thread, which leaves it to SQLite
+            self.close()
+
+
 def open_owned(
     path: Path, *, patience_s: float, settings: Sequence[str] = (), threads: bool = True
 ) -> sqlite3.Connection:
@@ -29,7 +37,11 @@ def open_owned(
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     # Without an isolation level Python begins no transactions of its own.
     db = sqlite3.connect(
-        path, timeout=patience_s, isolation_level=None, check_same_thread=not threads
+        path,
+        timeout=patience_s,
+        isolation_level=None,
+        check_same_thread=not threads,
+        factory=_Released,
     )
     try:
         for setting in settings:

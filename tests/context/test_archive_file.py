@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import stat
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,8 @@ def test_a_killed_process_loses_at_most_the_step_in_flight(tmp_path: Path) -> No
         assert kept == [str(number) for number in range(len(kept))]
         turns = len(kept)
     assert turns > 20
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_writers_in_several_processes_lose_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ def test_a_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         assert {hit.conversation for hit in search(archive, "ada", "turn2")} == {1, 3}
         assert archive.append("ada", 2, user("more")) == 5
         assert archive.start("ada", continues=2) == 4
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (VERSION,)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_two_processes_that_migrate_at_once_both_go_on(tmp_path: Path) -> None:

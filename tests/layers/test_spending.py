@@ -204,6 +204,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as db:
         db.execute("CREATE TABLE mine (x)")
+    db.close()
     with pytest.raises(UserError, match="something else"):
         SpendingFile(other)
     with pytest.raises(UserError, match="nothing is sent"):
