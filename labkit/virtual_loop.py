@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, Generic, TypeVar
 
 from labkit.clock import VirtualClock
+from labkit.in_turn import InTurn
 from labkit.jumping_selector import JumpingSelector, refusal
 
 __all__ = ["VirtualLoop", "run_virtual"]
@@ -55,13 +56,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     It raises `Deadlock` when nothing could ever wake its tasks and `SocketRefused` when
     something tries to use the network or to start a process.  Threads started with
     `asyncio.to_thread` or `run_in_executor` are waited for in real time, and virtual time
-    stands still meanwhile; so a thread must not wait for a timer of this loop.
+    stands still meanwhile, and their results come in the order in which they were begun; so a
+    thread must not wait for a timer of this loop, nor for what a later one leads to.
     """
 
     def __init__(self, clock: VirtualClock | None = None, *, until: float | None = None) -> None:
         self.clock = clock if clock is not None else VirtualClock()
         self._jumping = JumpingSelector(self.clock, until)
-        self._timers_set = 0
+        self._timers_set, self._in_turn = 0, InTurn()
         super().__init__(self._jumping)
         self._jumping.closed_to_sockets = True
 
@@ -90,7 +92,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future = super().run_in_executor(executor, func, *args)
         self._jumping.threads_at_work += 1
         future.add_done_callback(self._thread_is_done)
-        return future
+        return self._in_turn.of(future)
 
     def _thread_is_done(self, _future: object) -> None:
         self._jumping.threads_at_work -= 1
