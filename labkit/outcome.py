@@ -72,7 +72,7 @@ class Outcome(Struct):
     ok: bool = False
 
     def __post_init__(self) -> None:
-        # Every layer asks, so it is worked out once.
+        # Every layer asks, so it is worked out once, whatever was given for it.
         status = self.status
         fine = status is not None and 200 <= status < 300
         self.ok = fine and self.error is None and self.error_type is None

@@ -106,7 +106,7 @@ class Desk:
         if not booking.open:
             return
         booking.open = False
-        counted = used.input_tokens + used.cache_written_tokens  # reads do not count
+        counted = used.counted_input_tokens
         if counted != booking.prompt:
             self.input.give_back(booking.prompt - counted)
         self.output.give_back(booking.answer - used.output_tokens)
